@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests: one binary a part (from the *_test.cpp beside its code), one for the conformance suite, one a
+# scenario, one a misbehaving child. All of them land in bin/, so a test finds its children beside itself.
+
+find_package(GTest QUIET)
+if(NOT GTest_FOUND)
+  message(STATUS "Bulkhead: GoogleTest not found; tests are left out")
+  return()
+endif()
+enable_testing()
+include(GoogleTest)
+
+# Parts whose units use threads; ThreadSanitizer runs these, the conformance suite, and every suite whose
+# name ends in _threaded.
+set(BULKHEAD_THREADED_PARTS memory transport channel service)
+
+bulkhead_glob_flat(support ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
+list(FILTER support EXCLUDE REGEX "_test\\.cpp$")
+add_library(bulkhead_test_flags INTERFACE)
+target_include_directories(bulkhead_test_flags INTERFACE
+  ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR})
+target_link_libraries(bulkhead_test_flags INTERFACE
+  bulkhead_static bulkhead_flags GTest::gmock GTest::gtest ${CMAKE_DL_LIBS})
+if(support)
+  add_library(bulkhead_test_support STATIC ${support})
+  target_link_libraries(bulkhead_test_support PUBLIC bulkhead_test_flags)
+  set(test_main bulkhead_test_support)
+else()
+  set(test_main bulkhead_test_flags GTest::gtest_main)
+endif()
+
+# The misbehaving children first: tests depend on all of them.
+bulkhead_glob_flat(children ${PROJECT_SOURCE_DIR}/tests/children/*.cpp)
+set(child_targets)
+foreach(source ${children})
+  cmake_path(GET source STEM name)
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE bulkhead_static bulkhead_flags)
+  list(APPEND child_targets ${name})
+endforeach()
+
+# bulkhead_test(name LABELS label... SOURCES file...): a binary whose cases ctest finds before it runs.
+# ctest's own limit stands behind the watchdog of tests/support, which says what was waited for.
+function(bulkhead_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LABELS;SOURCES")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${test_main})
+  if(child_targets)
+    add_dependencies(${name} ${child_targets})
+  endif()
+  set(common DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${name}.)
+  if(BULKHEAD_SANITIZE)
+    set(limit 360)
+  else()
+    set(limit 120)
+  endif()
+  # One label, as discovery cannot carry a list; `ctest -L threaded` matches inside it.
+  string(JOIN "," labels ${arg_LABELS})
+  set(properties PROPERTIES TIMEOUT ${limit} LABELS)
+  if("threaded" IN_LIST arg_LABELS)
+    gtest_discover_tests(${name} ${common} ${properties} ${labels})
+  else()
+    gtest_discover_tests(${name} ${common} TEST_FILTER "-*_threaded.*" ${properties} ${labels})
+    gtest_discover_tests(${name} ${common} TEST_FILTER "*_threaded.*"
+      TEST_LIST ${name}_threaded_TESTS ${properties} ${labels},threaded)
+  endif()
+endfunction()
+
+file(GLOB parts CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${PROJECT_SOURCE_DIR}/src
+     ${PROJECT_SOURCE_DIR}/src/*)
+foreach(part ${parts})
+  bulkhead_glob(sources ${PROJECT_SOURCE_DIR}/src/${part}/*_test.cpp)
+  if(sources)
+    set(labels unit)
+    if(part IN_LIST BULKHEAD_THREADED_PARTS)
+      list(APPEND labels threaded)
+    endif()
+    bulkhead_test(${part}_tests LABELS ${labels} SOURCES ${sources})
+  endif()
+endforeach()
+
+bulkhead_glob_flat(sources ${PROJECT_SOURCE_DIR}/tests/support/*_test.cpp)
+if(sources)
+  bulkhead_test(support_tests LABELS unit SOURCES ${sources})
+endif()
+
+bulkhead_glob(sources ${PROJECT_SOURCE_DIR}/tests/conformance/*.cpp)
+if(sources)
+  bulkhead_test(conformance_tests LABELS conformance threaded SOURCES ${sources})
+endif()
+
+bulkhead_glob_flat(scenarios ${PROJECT_SOURCE_DIR}/tests/*_test.cpp)
+foreach(source ${scenarios})
+  cmake_path(GET source STEM name)
+  bulkhead_test(${name} LABELS scenario SOURCES ${source})
+endforeach()
+
+include(BulkheadChecks OPTIONAL)
