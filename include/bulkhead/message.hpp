@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Message: bytes with a boundary, and handles beside them. It owns both: what is received is a
+// private copy that no peer can change any more. Short messages are held inside the object, so
+// that receiving one allocates nothing; a Message used again keeps its memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/handle.hpp>
+
+namespace bulkhead {
+
+class BULKHEAD_API Message {
+ public:
+  /// Up to this many bytes are held inside the object.
+  static constexpr std::size_t inline_bytes = 208;
+
+  Message() noexcept {}
+  /// A copy of `bytes`.
+  explicit Message(Bytes bytes) { assign(bytes); }
+  Message(Bytes bytes, std::vector<Handle> handles) : handles_(std::move(handles)) { assign(bytes); }
+  Message(Message&& other) noexcept;
+  Message& operator=(Message&& other) noexcept;
+  ~Message() = default;
+
+  Bytes bytes() const noexcept { return {data(), size_}; }
+  std::string_view text() const noexcept { return as_text(bytes()); }
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+
+  std::vector<Handle>& handles() noexcept { return handles_; }
+  const std::vector<Handle>& handles() const noexcept { return handles_; }
+
+  void assign(Bytes bytes);
+  /// Makes the size `size` and returns the bytes for filling; what was there before is kept up to
+  /// the smaller size, what is new is not initialised. Throws std::bad_alloc like a container.
+  MutableBytes resize(std::size_t size);
+  /// Forgets bytes and handles, keeps the memory.
+  void clear() noexcept {
+    size_ = 0;
+    if (!handles_.empty()) handles_.clear();
+  }
+
+ private:
+  const std::byte* data() const noexcept { return heap_ ? heap_.get() : inline_.data(); }
+  std::byte* data() noexcept { return heap_ ? heap_.get() : inline_.data(); }
+
+  std::size_t size_ = 0;
+  std::size_t heap_capacity_ = 0;
+  std::unique_ptr<std::byte[]> heap_;
+  std::vector<Handle> handles_;
+  std::array<std::byte, inline_bytes> inline_;  // not initialised
+};
+
+}  // namespace bulkhead

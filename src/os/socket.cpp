@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/socket.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "os/syscall.hpp"
+
+namespace bulkhead::os {
+namespace {
+
+constexpr std::size_t control_bytes = CMSG_SPACE(max_packet_fds * sizeof(int));
+
+std::vector<Fd> take_descriptors(msghdr& header) {
+  std::vector<Fd> fds;
+  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    fds.reserve(fds.size() + count);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof(int));
+      fds.push_back(Fd::adopt(fd));
+    }
+  }
+  return fds;
+}
+
+std::unexpected<Error> send_failed() {
+  switch (errno) {
+    case EAGAIN: return fail(ErrorKind::full);
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN: return fail(ErrorKind::closed);
+    case ETOOMANYREFS:
+      return failed("send", "descriptors", "let the peer take those under way, or raise its limit");
+    default: return failed("send", "packet");
+  }
+}
+
+}  // namespace
+
+Result<std::pair<Fd, Fd>> socket_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+    return failed("make", "socket pair");
+  }
+  return std::pair{Fd::adopt(ends[0]), Fd::adopt(ends[1])};
+}
+
+Result<void> send_packet(FdView socket, std::span<const iovec> parts, std::span<const int> fds) {
+  msghdr header{};
+  header.msg_iov = const_cast<iovec*>(parts.data());
+  header.msg_iovlen = parts.size();
+  alignas(cmsghdr) std::array<std::byte, control_bytes> control;
+  if (!fds.empty()) {
+    if (fds.size() > max_packet_fds) return fail(ErrorKind::too_large);
+    header.msg_control = control.data();
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(item), fds.data(), fds.size_bytes());
+  }
+  const auto sent = retry_eintr(
+      [&] { return ::sendmsg(socket.native(), &header, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (sent < 0) return send_failed();
+  return {};
+}
+
+Result<void> send_packet(FdView socket, Bytes bytes, std::span<const int> fds) {
+  const iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  return send_packet(socket, {&part, 1}, fds);
+}
+
+Result<Packet> receive_packet(FdView socket, std::span<const iovec> into, std::size_t max_fds) {
+  msghdr header{};
+  header.msg_iov = const_cast<iovec*>(into.data());
+  header.msg_iovlen = into.size();
+  alignas(cmsghdr) std::array<std::byte, control_bytes> control;
+  // Room for the kernel's most: asking for less would have it install some and drop the others.
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  const auto got = retry_eintr(
+      [&] { return ::recvmsg(socket.native(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
+  if (got < 0) {
+    if (errno == EAGAIN) return fail(ErrorKind::empty);
+    if (errno == ECONNRESET || errno == ENOTCONN) return Packet{.size = 0, .closed = true, .fds = {}};
+    return failed("receive", "packet");
+  }
+  Packet packet{.size = static_cast<std::size_t>(got), .closed = false, .fds = take_descriptors(header)};
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    return fail(ErrorKind::exhausted,
+                {.operation = "receive", .object = "descriptors",
+                 .cause = "this process has no free descriptors for those that came",
+                 .remedy = "raise its limit (ulimit -n) or close some"});
+  }
+  if ((header.msg_flags & MSG_TRUNC) != 0 || packet.fds.size() > max_fds) {
+    return fail(ErrorKind::corrupt,
+                {.operation = "receive", .object = "packet",
+                 .cause = "the peer sent more than the protocol allows"});
+  }
+  // A packet of length 0 does not exist in our protocols: the kernel says end of stream with it.
+  packet.closed = got == 0;
+  return packet;
+}
+
+Result<Packet> receive_packet(FdView socket, MutableBytes into, std::size_t max_fds) {
+  const iovec part{into.data(), into.size()};
+  return receive_packet(socket, {&part, 1}, max_fds);
+}
+
+Credentials peer_credentials(FdView socket) noexcept {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(socket.native(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
+  return {credentials.pid, credentials.uid, credentials.gid};
+}
+
+}  // namespace bulkhead::os

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Link: what a mechanism implements; Channel is its public face. One file pair per mechanism makes
+// a Link, and one line in factory.cpp makes it reachable.
+//
+// Threads: one in the sending half (send, send_many, loan, commit) and one in the receiving half
+// (receive, view, release) at a time; close() from anywhere. Deadlines: os::no_wait means never
+// wait, and turns `timed_out` into `full` (sending) or `empty` (receiving).
+// Errors: `closed` after an orderly end, `peer_died` after the other kind, and both only when all
+// that arrived completely has been received; `corrupt` for a peer that broke the protocol, from
+// then on for ever. An error leaves nothing half sent that the receiver could see.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <bulkhead/channel.hpp>
+
+#include "os/poll.hpp"
+
+namespace bulkhead::transport {
+
+using os::no_wait;
+
+class Link {
+ public:
+  virtual ~Link() = default;
+
+  /// One message. On success the handles have been consumed; on failure they are untouched.
+  virtual Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) = 0;
+  /// How many were sent; fewer only when the deadline came.
+  virtual Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline);
+  /// One message, replacing what `into` held.
+  virtual Result<void> receive(Message& into, Deadline deadline) = 0;
+
+  /// Room of `size` bytes until commit or abandon. Mechanisms without memory build it aside.
+  virtual Result<MutableBytes> loan(std::size_t size, Deadline deadline) = 0;
+  virtual Result<void> commit() = 0;
+  virtual void abandon() noexcept = 0;
+
+  /// A message in place until release(), or nothing when this link or this message cannot: then
+  /// the caller receives a copy.
+  virtual Result<std::optional<Bytes>> view(Deadline deadline) {
+    static_cast<void>(deadline);
+    return std::nullopt;
+  }
+  virtual void release() noexcept {}
+
+  /// See Channel::readable() and writable().
+  virtual Result<FdView> readable() = 0;
+  virtual Result<FdView> writable() = 0;
+
+  virtual Mechanism mechanism() const noexcept = 0;
+  virtual Capabilities capabilities() const noexcept = 0;
+  virtual Peer peer() const noexcept = 0;
+
+  virtual void close() noexcept = 0;
+
+  /// Gives up this end, before its first use, as something that another process can adopt.
+  virtual Result<Handle> detach() = 0;
+};
+
+/// The factory (factory.cpp): a line per mechanism.
+Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
+    Mechanism mechanism, const ChannelOptions& options);
+Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
+                                      const ChannelOptions& options);
+Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options);
+
+/// The same for listeners.
+class Acceptor {
+ public:
+  virtual ~Acceptor() = default;
+  virtual Result<std::unique_ptr<Link>> accept(Deadline deadline) = 0;
+  virtual FdView readable() const noexcept = 0;
+  virtual void close() noexcept = 0;
+};
+Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
+                                         bool other_users);
+
+}  // namespace bulkhead::transport
