@@ -61,7 +61,7 @@ function(bulkhead_test name)
   if("threaded" IN_LIST arg_LABELS)
     gtest_discover_tests(${name} ${common} ${properties} ${labels})
   else()
-    gtest_discover_tests(${name} ${common} TEST_FILTER "-*_threaded.*" ${properties} ${labels})
+    gtest_discover_tests(${name} ${common} TEST_FILTER "-*_threaded.*:misbehaving.*" ${properties} ${labels})
     gtest_discover_tests(${name} ${common} TEST_FILTER "*_threaded.*"
       TEST_LIST ${name}_threaded_TESTS ${properties} ${labels},threaded)
   endif()
