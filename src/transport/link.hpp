@@ -58,6 +58,14 @@ class Link {
 
   virtual void close() noexcept = 0;
 
+  /// Does now what the first use would do, and waits for the peer's part until the deadline: for a
+  /// process that is about to give up its right to make memory and descriptors. os::no_wait does
+  /// this end's part alone. Nothing to do for mechanisms that have nothing to bind.
+  virtual Result<void> bind(Deadline deadline) {
+    static_cast<void>(deadline);
+    return {};
+  }
+
   /// Gives up this end, before its first use, as something that another process can adopt.
   virtual Result<Handle> detach() = 0;
 };

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The shm transport: messages through memory that each end writes alone and the other only reads.
+// docs/protocol/shm.md is the protocol; layout.hpp what lies in memory; control.hpp what crosses
+// the control socket.
+//
+// An end is born unbound: a SOCK_SEQPACKET control socket and nothing else, so that it can be
+// passed to another process. The first use binds it: it makes its segment and sends its hello. A
+// sender may publish before the peer's hello has come, a receiver waits for it.
+//
+// Peer death: the control socket hangs up. What was published is delivered, then `closed` when the
+// peer had said so in its segment, else `peer_died`.
+// TRUST: every value of the peer is loaded once and checked against private state; the first lie
+// ends the link with `corrupt`, for ever. See hostile_view.hpp.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "transport/link.hpp"
+
+namespace bulkhead::transport::shm {
+class MappingBook;
+}
+
+namespace bulkhead::transport {
+
+/// Seams for tests; the protocol is spoken with the defaults.
+struct ShmSetup {
+  /// Where all cursors start: near 2^64 to test their wrap. The same at both ends.
+  std::uint64_t first_cursor = 0;
+  /// Both ends, in one process, use one mapping of each segment, so that ThreadSanitizer sees them
+  /// touch the same addresses.
+  std::shared_ptr<shm::MappingBook> one_mapping = nullptr;
+};
+
+/// Two connected unbound ends in this process.
+Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(
+    const ChannelOptions& options, const ShmSetup& setup = {});
+
+/// An unbound end from its control socket: passed at spawn or as a handle, or connected through a
+/// name. `invalid` unless it is a connected Unix socket of type SOCK_SEQPACKET.
+Result<std::unique_ptr<Link>> adopt_shm(Fd control_socket, const ChannelOptions& options,
+                                        const ShmSetup& setup = {});
+
+}  // namespace bulkhead::transport
