@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments of a role: values to bytes and handles, and back.
+#pragma once
+
+#include <bulkhead/process.hpp>
+#include <bulkhead/wire.hpp>
+
+namespace bulkhead {
+namespace detail {
+
+template <class T> Result<void> put_argument(wire::Encoder& encoder, T& value) {
+  if constexpr (std::is_convertible_v<T&, std::string_view>) {
+    return encoder.put(std::string(std::string_view(value)));
+  } else {
+    return encoder.put(value);
+  }
+}
+
+}  // namespace detail
+
+template <class... T> Arguments arguments(T&&... values) {
+  Arguments made;
+  wire::Encoder encoder{made.bytes, &made.handles};
+  Result<void> outcome;
+  static_cast<void>(((outcome = detail::put_argument(encoder, values)).has_value() && ...));
+  if (!outcome) made.failure = std::move(outcome).error();
+  return made;
+}
+
+template <class... T> Result<std::tuple<T...>> Bootstrap::arguments() {
+  auto taken = take_arguments();
+  if (!taken) return fail(std::move(taken).error());
+  wire::Decoder decoder{taken->bytes, taken->handles, Trust::equal};
+  std::tuple<std::optional<T>...> values;
+  Result<void> outcome;
+  const auto get = [&]<class U>(std::optional<U>& into) {
+    auto value = decoder.template get<U>();
+    if (value) {
+      into.emplace(*std::move(value));
+    } else {
+      outcome = fail(std::move(value).error());
+    }
+    return outcome.has_value();
+  };
+  std::apply([&](auto&... each) { static_cast<void>((get(each) && ...)); }, values);
+  if (outcome) outcome = decoder.finish();
+  if (!outcome) return fail(outcome.error().during("read", "arguments of role " + name()));
+  return std::apply([](auto&... each) { return std::tuple<T...>{std::move(*each)...}; }, values);
+}
+
+}  // namespace bulkhead
