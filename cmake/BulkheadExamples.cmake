@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Examples: a folder or a file, one program each. They use public headers only.
+# Examples: a folder or a file, one program each. They use public headers only. A make_*.cpp in a folder
+# is a program of its own that makes what the example ships; it is built on request only.
 
 # What a folder's example needs beyond the library, as pkg-config modules.
 set(BULKHEAD_EXAMPLE_isolate_NEEDS libpng libjpeg libwebp)
@@ -23,7 +24,16 @@ function(bulkhead_example name)
     endif()
     list(APPEND libraries ${package}::${package})
   endforeach()
-  add_executable(${name} ${ARGN})
+  set(makers ${ARGN})
+  list(FILTER makers INCLUDE REGEX "/make_[^/]*\\.cpp$")
+  foreach(source ${makers})
+    cmake_path(GET source STEM maker)
+    add_executable(${maker} EXCLUDE_FROM_ALL ${source})
+    target_link_libraries(${maker} PRIVATE bulkhead_flags ${libraries})
+  endforeach()
+  set(sources ${ARGN})
+  list(REMOVE_ITEM sources ${makers})
+  add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE bulkhead_static bulkhead_flags ${libraries})
 endfunction()
 
