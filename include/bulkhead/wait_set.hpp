@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <bulkhead/channel.hpp>
@@ -18,6 +19,9 @@ namespace bulkhead {
 class BULKHEAD_API WaitSet {
  public:
   static Result<WaitSet> create();
+  WaitSet(WaitSet&&) noexcept;
+  WaitSet& operator=(WaitSet&&) noexcept;
+  ~WaitSet();
 
   /// `exists` when the key is in use.
   Result<void> add(Channel& channel, std::uint64_t key);
@@ -29,16 +33,10 @@ class BULKHEAD_API WaitSet {
   Result<std::vector<std::uint64_t>> wait(Deadline deadline);
 
  private:
-  struct Entry {
-    std::uint64_t key;
-    Fd fd;  // a duplicate: the owner's may be closed first
-  };
+  struct State;
+  explicit WaitSet(std::unique_ptr<State> state) noexcept;
 
-  explicit WaitSet(Fd epoll) noexcept : epoll_(std::move(epoll)) {}
-  Result<void> insert(FdView fd, std::uint64_t key);
-
-  Fd epoll_;
-  std::vector<Entry> entries_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace bulkhead

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <bulkhead/listener.hpp>
+
+#include "channel/channel_state.hpp"
+#include "channel/listener_state.hpp"
+
+namespace bulkhead {
+
+Listener::Listener(std::unique_ptr<detail::ListenerState> state) noexcept
+    : state_(std::move(state)) {}
+Listener::Listener(Listener&&) noexcept = default;
+Listener& Listener::operator=(Listener&&) noexcept = default;
+Listener::~Listener() = default;
+
+Result<Channel> Listener::accept(Deadline deadline) {
+  auto link = state_->acceptor->accept(deadline);
+  if (!link) {
+    if (link.error() == ErrorKind::empty) return fail(ErrorKind::empty);
+    return fail(link.error().during("accept", state_->address.text()));
+  }
+  // Another user's process is never trusted more for having been let in.
+  const bool stranger = (*link)->peer().uid != ::geteuid();
+  return detail::ChannelState::make(*std::move(link), stranger ? Trust::untrusted : state_->trust,
+                                    state_->address.text());
+}
+
+Result<Channel> Listener::try_accept() { return accept(os::no_wait); }
+
+FdView Listener::readable() const noexcept { return state_->acceptor->readable(); }
+const Address& Listener::address() const noexcept { return state_->address; }
+void Listener::close() noexcept { state_->acceptor->close(); }
+
+Result<Listener> listen(const Address& address, const ListenOptions& options) {
+  auto acceptor =
+      transport::listen(address, options.channel, options.allow == ListenOptions::Allow::anyone);
+  if (!acceptor) return fail(acceptor.error().during("listen", address.text()));
+  return detail::ListenerState::make(std::make_unique<detail::ListenerState>(
+      detail::ListenerState{*std::move(acceptor), address, options.channel.trust}));
+}
+
+}  // namespace bulkhead
