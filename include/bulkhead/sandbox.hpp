@@ -17,7 +17,8 @@
 // Namespaces and Landlock are not allowed everywhere (containers, hardened hosts); they add to the
 // filter, so they are best effort unless declared `required`, and SandboxReport tells what was
 // achieved. Never silently less: what a declaration depends on is required whatever is written here
-// (readable or writable folders need Landlock).
+// (readable or writable folders need Landlock or an own root folder, the latter being part of the
+// namespaces; Network::none without a filter needs an own network namespace).
 //
 // A forbidden system call ends the process: its Exit is a sandbox_violation that names the call.
 #pragma once
@@ -61,6 +62,9 @@ struct Sandbox {
     /// takes too long is ended by its own deadline.
     std::uint32_t cpu_seconds = 0;
     std::uint32_t descriptors = 256;
+    /// Threads, and processes where those are allowed. Counted by the kernel only for a normal user
+    /// in namespaces of its own; elsewhere memory_bytes is what ends a flood of threads.
+    std::uint32_t tasks = 64;
 
     friend bool operator==(const Limits&, const Limits&) = default;
   };
@@ -77,6 +81,19 @@ struct Sandbox {
   /// As readable, and the content may be changed, made and removed.
   std::vector<std::string> writable{};
   Limits limits{};
+
+  /// False for sandbox::none and its like: nothing is asked for.
+  bool confines() const noexcept {
+    return calls != Calls::all || network != Network::inherit || threads != Threads::allowed ||
+           namespaces != Need::off || landlock != Need::off || !readable.empty() ||
+           !writable.empty() ||
+           limits != Limits{.memory_bytes = 0,
+                            .mapped_bytes = 0,
+                            .file_bytes = 0,
+                            .cpu_seconds = 0,
+                            .descriptors = 0,
+                            .tasks = 0};
+  }
 
   friend bool operator==(const Sandbox&, const Sandbox&) = default;
 };
