@@ -6,6 +6,7 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
 endif()
 
 set(BULKHEAD_SANITIZE "" CACHE STRING "Sanitizers for everything: empty, address,undefined or thread")
+set(BULKHEAD_PARTS "" CACHE STRING "Only these parts (os;memory;...), while an upper floor is in pieces; empty: all")
 option(BULKHEAD_WERROR "Treat warnings as errors" ${PROJECT_IS_TOP_LEVEL})
 
 if(NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)

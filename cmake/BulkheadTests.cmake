@@ -21,6 +21,9 @@ target_include_directories(bulkhead_test_flags INTERFACE
   ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR})
 target_link_libraries(bulkhead_test_flags INTERFACE
   bulkhead_static bulkhead_flags GTest::gmock GTest::gtest ${CMAKE_DL_LIBS})
+if(BULKHEAD_PARTS AND NOT "process" IN_LIST BULKHEAD_PARTS)
+  target_compile_definitions(bulkhead_test_flags INTERFACE BULKHEAD_TEST_WITHOUT_ROLES)
+endif()
 if(support)
   add_library(bulkhead_test_support STATIC ${support})
   target_link_libraries(bulkhead_test_support PUBLIC bulkhead_test_flags)
@@ -86,6 +89,9 @@ endfunction()
 
 file(GLOB parts CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${PROJECT_SOURCE_DIR}/src
      ${PROJECT_SOURCE_DIR}/src/*)
+if(BULKHEAD_PARTS)
+  set(parts ${BULKHEAD_PARTS})
+endif()
 foreach(part ${parts})
   bulkhead_glob(sources ${PROJECT_SOURCE_DIR}/src/${part}/*_test.cpp)
   if(sources)

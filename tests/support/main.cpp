@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#if __has_include(<bulkhead/process.hpp>)
+#ifndef BULKHEAD_TEST_WITHOUT_ROLES
 #include <bulkhead/process.hpp>
 #endif
 
@@ -40,7 +40,7 @@ class Guard : public testing::EmptyTestEventListener {
 }  // namespace bulkhead::test
 
 int main(int argc, char** argv) {
-#if __has_include(<bulkhead/process.hpp>)
+#ifndef BULKHEAD_TEST_WITHOUT_ROLES
   bulkhead::init(argc, argv);  // a child goes no further
 #endif
   testing::InitGoogleTest(&argc, argv);
