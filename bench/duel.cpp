@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/duel.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace bulkhead::bench {
+
+namespace {
+
+/// Runs the pair; a contender at which the pair dies is left out and the rest runs again.
+PairResult run_survivors(const std::vector<Contender>& contenders, const PairOptions& options) {
+  std::vector<std::size_t> alive(contenders.size());
+  std::iota(alive.begin(), alive.end(), std::size_t{0});
+  PairResult all;
+  all.slices.resize(contenders.size());
+  all.failures.resize(contenders.size());
+  while (!alive.empty()) {
+    std::vector<Contender> present;
+    for (const std::size_t i : alive) present.push_back(contenders[i]);
+    PairResult result = run_pair(present, options);
+    if (result.died_at >= 0) {
+      const auto place = alive.begin() + result.died_at;
+      all.failures[*place] = "crashed or made no progress; the others were measured without it";
+      alive.erase(place);
+      continue;
+    }
+    for (std::size_t k = 0; k < alive.size(); ++k) {
+      all.slices[alive[k]] = std::move(result.slices[k]);
+      all.failures[alive[k]] = std::move(result.failures[k]);
+    }
+    break;
+  }
+  return all;
+}
+
+double per_message(std::uint64_t total, const Slice& slice) {
+  return static_cast<double>(total) / static_cast<double>(slice.messages);
+}
+
+/// Near is at most twice the best tenth: the very best round may be a fluke.
+std::vector<bool> near_rounds(const std::vector<double>& yardstick) {
+  std::vector<double> sorted = yardstick;
+  std::sort(sorted.begin(), sorted.end());
+  const double limit = 2 * sorted[sorted.size() / 10];
+  std::vector<bool> near;
+  for (const double ns : yardstick) near.push_back(ns <= limit);
+  return near;
+}
+
+Figures summarise(const std::vector<Slice>& slices, std::string failure) {
+  Figures figures;
+  figures.failure = std::move(failure);
+  std::uint64_t messages = 0, elapsed = 0, switches = 0, cpu = 0;
+  for (const Slice& slice : slices) {
+    figures.ns.push_back(per_message(slice.elapsed_ns, slice));
+    messages += slice.messages;
+    elapsed += slice.elapsed_ns;
+    switches += slice.client.switches + slice.server.switches;
+    cpu += slice.client.cpu_ns + slice.server.cpu_ns;
+  }
+  if (messages == 0) return figures;
+  figures.switches = static_cast<double>(switches) / static_cast<double>(messages);
+  figures.cores_burnt = static_cast<double>(cpu) / static_cast<double>(elapsed);
+  return figures;
+}
+
+std::vector<double> chosen(const std::vector<double>& values, const std::vector<bool>& near) {
+  std::vector<double> result;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (near[i]) result.push_back(values[i]);
+  }
+  return result;
+}
+
+void count_calls(const std::vector<Contender>& contenders, const DuelOptions& options, Duel& duel) {
+  std::vector<std::size_t> indices;
+  std::vector<Contender> present;
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    if (!duel.figures[i].ran()) continue;
+    indices.push_back(i);
+    present.push_back(contenders[i]);
+  }
+  PairOptions counted = options.pair;
+  counted.counted_messages = options.counted_messages;
+  const PairResult result = run_survivors(present, counted);
+  for (std::size_t k = 0; k < indices.size(); ++k) {
+    if (result.slices[k].empty()) continue;
+    const Slice& slice = result.slices[k][0];
+    duel.figures[indices[k]].system_calls =
+        per_message(slice.client.calls + slice.server.calls, slice);
+  }
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const std::size_t middle = values.size() / 2;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle),
+                   values.end());
+  if (values.size() % 2 != 0) return values[middle];
+  const double upper = values[middle];
+  return (upper +
+          *std::max_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(middle))) /
+         2;
+}
+
+double Duel::ratio(std::size_t of, std::size_t to) const {
+  std::vector<double> ratios;
+  for (std::size_t round = 0; round < near.size(); ++round) {
+    if (near[round]) ratios.push_back(figures[of].ns[round] / figures[to].ns[round]);
+  }
+  return median(std::move(ratios));
+}
+
+Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options) {
+  PairResult result = run_survivors(contenders, options.pair);
+  Duel duel;
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    duel.figures.push_back(summarise(result.slices[i], std::move(result.failures[i])));
+  }
+  duel.near.assign(static_cast<std::size_t>(options.pair.rounds), true);
+  if (options.yardstick && duel.figures[*options.yardstick].ran()) {
+    duel.near = near_rounds(duel.figures[*options.yardstick].ns);
+  }
+  duel.far_rounds = static_cast<int>(std::count(duel.near.begin(), duel.near.end(), false));
+  for (Figures& figures : duel.figures) {
+    if (figures.ran()) figures.median_ns = median(chosen(figures.ns, duel.near));
+  }
+  if (options.counted_messages != 0) count_calls(contenders, options, duel);
+  return duel;
+}
+
+}  // namespace bulkhead::bench

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/job.hpp"
+#include "bench/ring_variant.hpp"
+#include "bench/unix_raw.hpp"
+
+namespace bulkhead::bench {
+
+std::string_view name_of(Mode mode) {
+  switch (mode) {
+    case Mode::hot:
+      return "hot";
+    case Mode::sleeping:
+      return "sleeping";
+    case Mode::copied:
+      return "copied";
+    case Mode::in_place:
+      return "in_place";
+  }
+  return "";
+}
+
+const std::vector<Subject>& subjects() {
+  static const std::vector<Subject> all = {
+      {.mechanism = "shm", .api = "ring", .make = bare_ring},
+      {.mechanism = "threads", .api = "ring", .kind = Kind::threads, .make = bare_ring},
+      {.mechanism = "unix", .api = "raw", .through_kernel = true, .make = unix_raw},
+  };
+  return all;
+}
+
+}  // namespace bulkhead::bench

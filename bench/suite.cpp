@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench/suite.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "bench/duel.hpp"
+#include "bench/floors.hpp"
+#include "bench/job.hpp"
+
+namespace bulkhead::bench {
+
+namespace {
+
+constexpr std::array<std::size_t, 3> round_trip_sizes{64, 4096, 65536};
+constexpr std::array<std::size_t, 4> one_way_sizes{64, 4096, 65536, 1048576};
+
+/// One contender of a duel and what its row will say of it.
+struct Entry {
+  std::string mechanism;
+  std::string api;
+  std::unique_ptr<Variant> variant;
+  std::size_t bytes = 0;
+  Shape shape = Shape::round_trip;
+  Kind kind = Kind::processes;
+  bool through_kernel = false;
+  bool reported = true;  // else it is there for comparison only
+};
+
+class Bench {
+ public:
+  explicit Bench(const SuiteOptions& options)
+      : options_{options}, counting_{CallCounter::available()} {
+    if (!counting_)
+      note(
+          "system calls are not counted: that needs root, or readable trace points and perf "
+          "events");
+    if (usable_cpus() < 2) note("rows for two cores are left out: only one CPU may be used");
+  }
+
+  void run() {
+    floors();
+    starts();
+    for (const Placement placement : {Placement::two_cores, Placement::one_core}) {
+      if (placement == Placement::two_cores && usable_cpus() < 2) continue;
+      for (const Mode mode : {Mode::hot, Mode::sleeping}) {
+        for (const std::size_t bytes : round_trip_sizes) {
+          round_trip({.bytes = bytes, .mode = mode, .placement = placement});
+        }
+      }
+    }
+    if (usable_cpus() < 2) return;
+    for (const Mode mode : {Mode::copied, Mode::in_place}) {
+      for (const std::size_t bytes : one_way_sizes) {
+        one_way({.shape = Shape::one_way, .bytes = bytes, .mode = mode});
+      }
+    }
+  }
+
+  Suite finish() {
+    std::stable_sort(suite_.rows.begin(), suite_.rows.end(), [](const Row& a, const Row& b) {
+      return std::tie(a.what, a.mode, a.bytes) < std::tie(b.what, b.mode, b.bytes);
+    });
+    return std::move(suite_);
+  }
+
+ private:
+  void floors();
+  void starts();
+  void round_trip(const Job& job);
+  void one_way(const Job& job);
+
+  void note(std::string text) { suite_.notes.push_back(std::move(text)); }
+  std::vector<Entry> contenders(const Job& job) const;
+  Duel fight(const std::vector<Entry>& entries, const Job& job, bool yardstick);
+  Row row_for(const Entry& entry, const Figures& figures, const Duel& duel, const Job& job,
+              const char* what) const;
+  void emit_rate(Row row, double floor_ns, double ns, double ratio);
+
+  SuiteOptions options_;
+  bool counting_;
+  Suite suite_;
+};
+
+/// The place of a contender in its duel, or the number of contenders when it has none or did not
+/// run.
+std::size_t place_of(const std::vector<Entry>& entries, const Duel& duel,
+                     std::string_view mechanism, std::string_view api) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].mechanism == mechanism && entries[i].api == api && duel.figures[i].ran())
+      return i;
+  }
+  return entries.size();
+}
+
+std::optional<double> ratio_if(const Duel& duel, std::size_t of, std::size_t to) {
+  if (to >= duel.figures.size()) return std::nullopt;
+  return duel.ratio(of, to);
+}
+
+std::vector<Entry> Bench::contenders(const Job& job) const {
+  std::vector<Entry> entries;
+  for (const Subject& subject : subjects()) {
+    const bool wanted = options_.only.empty() || subject.api == "ring" ||
+                        std::ranges::find(options_.only, subject.mechanism) != options_.only.end();
+    if (!wanted) continue;
+    auto variant = subject.make(job);
+    if (!variant) continue;
+    entries.push_back({.mechanism = subject.mechanism,
+                       .api = subject.api,
+                       .variant = std::move(variant),
+                       .bytes = job.bytes,
+                       .shape = job.shape,
+                       .kind = subject.kind,
+                       .through_kernel = subject.through_kernel});
+  }
+  return entries;
+}
+
+Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardstick) {
+  const bool slow = job.mode == Mode::sleeping || job.placement == Placement::one_core;
+  DuelOptions options;
+  options.pair.placement = job.placement;
+  options.pair.rounds = options_.quick ? (slow ? 15 : 30) : (slow ? 40 : 60);
+  options.pair.slice_ns = (options_.quick ? 1'000'000u : 4'000'000u) * (slow ? 2u : 1u);
+  if (yardstick) options.yardstick = 0;
+  if (counting_)
+    options.counted_messages = job.bytes >= 1048576 ? 20 : job.mode == Mode::sleeping ? 100 : 500;
+
+  std::vector<Contender> contenders;
+  for (const Entry& entry : entries)
+    contenders.push_back({entry.variant.get(), entry.shape, entry.kind});
+  Duel duel = bench::fight(contenders, options);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (duel.figures[i].failure.empty()) continue;
+    note(entries[i].mechanism + " " + entries[i].api + ", " + std::to_string(job.bytes) +
+         " bytes, " + std::string{name_of(job.mode)} + ", left out: " + duel.figures[i].failure);
+  }
+  return duel;
+}
+
+Row Bench::row_for(const Entry& entry, const Figures& figures, const Duel& duel, const Job& job,
+                   const char* what) const {
+  // A round trip is two messages.
+  const double messages = entry.shape == Shape::round_trip ? 2 : 1;
+  Row row;
+  row.mechanism = entry.mechanism;
+  row.api = entry.api;
+  row.what = what;
+  row.bytes = entry.bytes;
+  row.mode = name_of(job.mode);
+  row.cores = cores(job.placement);
+  row.value = figures.median_ns;
+  row.unit = "ns";
+  row.switches = figures.switches / messages;
+  if (figures.system_calls) row.system_calls = *figures.system_calls / messages;
+  row.far_rounds = duel.far_rounds;
+  row.rounds = static_cast<int>(duel.near.size()) - duel.far_rounds;
+  return row;
+}
+
+/// A rate makes two rows: messages and bytes.
+void Bench::emit_rate(Row row, double floor_ns, double ns, double ratio) {
+  row.ratio = ratio;
+  row.value = 1e9 / ns;
+  row.floor_value = 1e9 / floor_ns;
+  row.unit = "messages/s";
+  suite_.rows.push_back(row);
+  const double giga = static_cast<double>(row.bytes) / 1e9;
+  row.value *= giga;
+  row.floor_value *= giga;
+  row.unit = "GB/s";
+  suite_.rows.push_back(std::move(row));
+}
+
+void Bench::floors() {
+  const Job job{.shape = Shape::alone, .mode = Mode::hot, .placement = Placement::one_core};
+  std::vector<Entry> entries;
+  entries.push_back(
+      {.mechanism = "syscall", .api = "raw", .variant = system_call(), .shape = Shape::alone});
+  for (const std::size_t bytes : one_way_sizes) {
+    entries.push_back({.mechanism = "memcpy",
+                       .api = "raw",
+                       .variant = memory_copy(bytes),
+                       .bytes = bytes,
+                       .shape = Shape::alone});
+  }
+  const Duel duel = fight(entries, job, false);
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!duel.figures[i].ran()) continue;
+    Row row = row_for(entries[i], duel.figures[i], duel, job, i == 0 ? "round_trip" : "one_way");
+    row.floor = entries[i].mechanism;
+    row.floor_value = row.value;
+    row.ratio = 1;
+    if (i == 0) {
+      suite_.rows.push_back(std::move(row));
+    } else {
+      row.mode = name_of(Mode::copied);
+      emit_rate(std::move(row), duel.figures[i].median_ns, duel.figures[i].median_ns, 1);
+    }
+  }
+}
+
+void Bench::starts() {
+  const Job job{.shape = Shape::alone, .mode = Mode::sleeping, .placement = Placement::one_core};
+  std::vector<Entry> entries;
+  entries.push_back(
+      {.mechanism = "exec", .api = "raw", .variant = exec_start(), .shape = Shape::alone});
+  entries.push_back(
+      {.mechanism = "fork", .api = "raw", .variant = fork_start(), .shape = Shape::alone});
+  entries.push_back(
+      {.mechanism = "thread", .api = "raw", .variant = thread_start(), .shape = Shape::alone});
+  const Duel duel = fight(entries, job, false);
+  if (!duel.figures[0].ran()) return;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!duel.figures[i].ran()) continue;
+    Row row = row_for(entries[i], duel.figures[i], duel, job, "start");
+    row.floor = "exec";
+    row.floor_value = duel.figures[0].median_ns;
+    row.ratio = duel.ratio(i, 0);
+    suite_.rows.push_back(std::move(row));
+  }
+}
+
+void Bench::round_trip(const Job& job) {
+  const bool hot = job.mode == Mode::hot;
+  std::vector<Entry> entries = contenders(job);
+  entries.insert(entries.begin(), {.mechanism = hot ? "cache_line" : "futex",
+                                   .api = "raw",
+                                   .variant = hot ? cache_line(job.placement) : futex_ping_pong(),
+                                   .bytes = hot ? 64u : 4u,
+                                   .reported = job.bytes == round_trip_sizes[0]});
+
+  const Duel duel = fight(entries, job, hot && job.placement == Placement::two_cores);
+  if (!duel.figures[0].ran()) return;
+  const std::size_t ring = place_of(entries, duel, "shm", "ring");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    if (!entry.reported || !duel.figures[i].ran()) continue;
+    Row row = row_for(entry, duel.figures[i], duel, job, "round_trip");
+    row.floor = entries[0].mechanism;
+    row.floor_value = duel.figures[0].median_ns;
+    row.ratio = duel.ratio(i, 0);
+    if (hot) row.ratio_ring = ratio_if(duel, i, ring);
+    if (entry.through_kernel)
+      row.ratio_raw = ratio_if(duel, i, place_of(entries, duel, entry.mechanism, "raw"));
+    if (entry.api == "service") {
+      row.ratio_channel = ratio_if(duel, i, place_of(entries, duel, entry.mechanism, "channel"));
+    }
+    suite_.rows.push_back(std::move(row));
+  }
+}
+
+void Bench::one_way(const Job& job) {
+  std::vector<Entry> entries = contenders(job);
+  entries.insert(entries.begin(), {.mechanism = "cache_line",
+                                   .api = "raw",
+                                   .variant = cache_line(job.placement),
+                                   .reported = false});
+  const Duel duel = fight(entries, job, true);
+  const std::size_t ring = place_of(entries, duel, "shm", "ring");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    if (!entry.reported || !duel.figures[i].ran()) continue;
+    const std::size_t floor =
+        entry.through_kernel ? place_of(entries, duel, entry.mechanism, "raw") : ring;
+    if (floor >= entries.size()) continue;
+    Row row = row_for(entry, duel.figures[i], duel, job, "one_way");
+    row.floor = entry.through_kernel ? entry.mechanism + "_raw" : "ring";
+    emit_rate(std::move(row), duel.figures[floor].median_ns, duel.figures[i].median_ns,
+              duel.ratio(floor, i));
+  }
+}
+
+}  // namespace
+
+Suite run_suite(const SuiteOptions& options) {
+  Bench bench{options};
+  bench.run();
+  return bench.finish();
+}
+
+}  // namespace bulkhead::bench

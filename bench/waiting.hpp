@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the raw contenders wait for a word of shared memory to change: three policies, each the best
+// at its job, that the floors and the bare ring take as a template argument.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <sched.h>
+
+#include "bench/futex.hpp"
+
+namespace bulkhead::bench {
+
+/// A counter on a line of its own, 128 bytes from the next: the adjacent-line prefetcher fetches
+/// pairs.
+struct alignas(128) Counter {
+  std::atomic<std::uint64_t> value{0};
+};
+static_assert(sizeof(Counter) == 128);
+
+/// Both sides poll hard, for two cores.
+struct Spin {
+  static void raise(Counter& counter, std::uint64_t value) noexcept {
+    // ORDER release, bench.counter.raise: what was written before it is seen by
+    // bench.counter.await. No store-load order is needed, nobody sleeps.
+    counter.value.store(value, std::memory_order_release);
+  }
+  static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
+    std::uint64_t value = 0;
+    do {
+      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      value = counter.value.load(std::memory_order_acquire);
+    } while (value == seen);
+    return value;
+  }
+};
+
+/// Both sides poll and give the core away in between, for one core.
+struct Yield {
+  static void raise(Counter& counter, std::uint64_t value) noexcept { Spin::raise(counter, value); }
+  static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
+    for (;;) {
+      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      const std::uint64_t value = counter.value.load(std::memory_order_acquire);
+      if (value != seen) return value;
+      ::sched_yield();
+    }
+  }
+};
+
+/// Both sides sleep at once and wake the other always: futex ping-pong, with no flag and no poll to
+/// save a call.
+struct Sleep {
+  static_assert(std::endian::native == std::endian::little,
+                "the futex word is the counter's low half");
+
+  static void raise(Counter& counter, std::uint64_t value) noexcept {
+    Spin::raise(counter, value);
+    futex_wake(&counter.value);
+  }
+  static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
+    for (;;) {
+      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      const std::uint64_t value = counter.value.load(std::memory_order_acquire);
+      if (value != seen) return value;
+      futex_wait(&counter.value, static_cast<std::uint32_t>(seen));
+    }
+  }
+};
+
+}  // namespace bulkhead::bench

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `bulkhead bench`: what messages and processes cost on this machine, each beside its floor.
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fmt/format.h>
+#include <string>
+#include <vector>
+
+#include "bench/suite.hpp"
+#include "tools/bulkhead/verb.hpp"
+
+namespace bulkhead::tools {
+
+namespace {
+
+class Bench : public Verb {
+ public:
+  explicit Bench(CLI::App& app)
+      : command_{
+            app.add_subcommand("bench", "Measure every mechanism on this machine, side by side")} {
+    command_->add_flag("--quick", options_.quick,
+                       "Under half a minute, with shorter slices and fewer rounds");
+    command_
+        ->add_option("--only", options_.only,
+                     "Only these mechanisms, beside the floors (shm, unix, ...)")
+        ->delimiter(',');
+    command_
+        ->add_option("--json", json_,
+                     "Write the rows as JSON to FILE; - is standard output, without the table")
+        ->option_text("FILE");
+  }
+
+  bool chosen() const override { return command_->parsed(); }
+
+  int run() override {
+    // Opened first: nobody waits for minutes to learn that the file cannot be written.
+    std::FILE* file = json_.empty() || json_ == "-" ? nullptr : std::fopen(json_.c_str(), "w");
+    if (!json_.empty() && json_ != "-" && !file) {
+      fmt::print(stderr,
+                 "bulkhead bench: open {}: {}; name a file in a folder that you may write to\n",
+                 json_, std::strerror(errno));
+      return 1;
+    }
+    const bench::Suite suite = bench::run_suite(options_);
+    for (const std::string& note : suite.notes) fmt::print(stderr, "bulkhead bench: {}\n", note);
+    if (json_ == "-") {
+      fmt::print("{}", bench::to_json(suite.rows));
+    } else {
+      bench::print_table(stdout, suite.rows);
+    }
+    return file ? write(file, bench::to_json(suite.rows)) : 0;
+  }
+
+ private:
+  int write(std::FILE* file, const std::string& text) const {
+    const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if (std::fclose(file) == 0 && written) return 0;
+    fmt::print(stderr, "bulkhead bench: write {}: {}; free some space or name another file\n",
+               json_, std::strerror(errno));
+    return 1;
+  }
+
+  CLI::App* command_;
+  bench::SuiteOptions options_;
+  std::string json_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> bench_verb(CLI::App& app) { return std::make_unique<Bench>(app); }
+
+}  // namespace bulkhead::tools

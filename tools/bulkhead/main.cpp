@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The `bulkhead` command: one verb a file.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <unistd.h>
+#include <vector>
+
+#include "bench/floors.hpp"
+#include "tools/bulkhead/verb.hpp"
+
+int main(int argc, char** argv) {
+  // The bench starts this program to measure the start of a program.
+  if (argc == 2 && std::strcmp(argv[1], bulkhead::bench::leave_at_once) == 0) ::_exit(0);
+
+  CLI::App app{"Programs made of several processes: measure what they cost on this machine",
+               "bulkhead"};
+  app.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION);
+  app.require_subcommand(1);
+  std::vector<std::unique_ptr<bulkhead::tools::Verb>> verbs;
+  verbs.push_back(bulkhead::tools::bench_verb(app));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    for (const auto& verb : verbs) {
+      if (verb->chosen()) return verb->run();
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bulkhead: %s\n", error.what());
+  }
+  return 1;
+}

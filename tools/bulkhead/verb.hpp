@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verbs of the `bulkhead` command, one file each. A verb adds its subcommand to the parser and
+// keeps what the parser filled in; run() does the work and returns the exit status.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace bulkhead::tools {
+
+class Verb {
+ public:
+  Verb() = default;
+  Verb(const Verb&) = delete;
+  Verb& operator=(const Verb&) = delete;
+  virtual ~Verb() = default;
+
+  /// Was this the verb on the command line?
+  virtual bool chosen() const = 0;
+  virtual int run() = 0;
+};
+
+std::unique_ptr<Verb> bench_verb(CLI::App& app);
+
+}  // namespace bulkhead::tools
