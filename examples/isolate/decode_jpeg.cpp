@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "formats.hpp"
+#include "orientation.hpp"
 #include "shrink.hpp"
 
 namespace contact_sheet {
 namespace {
+
+constexpr int exif_marker = JPEG_APP0 + 1;
 
 struct JpegFile {
   jpeg_decompress_struct jpeg{};
@@ -48,6 +51,7 @@ bool read_header(JpegFile& file, std::string_view bytes) noexcept {
   jpeg_create_decompress(&file.jpeg);
   file.jpeg.client_data = &file;
   jpeg_mem_src(&file.jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg_save_markers(&file.jpeg, exif_marker, 0xffff);
   return jpeg_read_header(&file.jpeg, TRUE) == JPEG_HEADER_OK;
 }
 
@@ -87,6 +91,14 @@ bool read_rows(JpegFile& file, JSAMPLE* row, Shrinker& shrinker) noexcept {
   return true;
 }
 
+int orientation_of(const jpeg_decompress_struct& jpeg) {
+  for (auto* marker = jpeg.marker_list; marker; marker = marker->next) {
+    if (marker->marker != exif_marker) continue;
+    return read_orientation({reinterpret_cast<const char*>(marker->data), marker->data_length});
+  }
+  return 1;
+}
+
 bulkhead::Error gave_up(const JpegFile& file) {
   const auto& jpeg = file.jpeg;
   if (file.errors.msg_code == JERR_OUT_OF_MEMORY) {
@@ -107,15 +119,19 @@ bulkhead::Result<Picture> decode_jpeg(std::string_view bytes, const Limits& limi
   if (!read_header(file, bytes)) return bulkhead::fail(gave_up(file));
   const Size size{file.jpeg.image_width, file.jpeg.image_height};
   BULKHEAD_TRY(check_size("JPEG", size, limits));
-  if (!begin_rows(file, fit(size, limits.box))) return bulkhead::fail(gave_up(file));
+  const int orientation = orientation_of(file.jpeg);
+  Size box = limits.box;
+  if (lies_on_its_side(orientation)) std::swap(box.width, box.height);
+  if (!begin_rows(file, fit(size, box))) return bulkhead::fail(gave_up(file));
 
   Picture picture{.size = size, .format = "JPEG"};
   const Size scaled{file.jpeg.output_width, file.jpeg.output_height};
-  Shrinker shrinker(scaled, limits.box);
+  Shrinker shrinker(scaled, box);
   std::vector<JSAMPLE> row(std::size_t{scaled.width} * 4);
   if (!read_rows(file, row.data(), shrinker)) return bulkhead::fail(gave_up(file));
   std::move(shrinker).finish(picture);
-  if (file.errors.num_warnings > 0) picture.remark = "with a warning: " + std::string(file.message);
+  turn_upright(picture, orientation);
+  if (file.errors.num_warnings > 0) picture.remark = "warning: " + std::string(file.message);
   return picture;
 }
 

@@ -60,6 +60,26 @@ void draw_picture(Canvas& canvas, int x, int y, const Picture& picture) {
   canvas.draw(left, top, picture.thumbnail, picture.rgba);
 }
 
+/// The library's sign going down by the bow: where a cause leaves room for it.
+void draw_wreck(Canvas& canvas, int x, int y) {
+  constexpr double lean = 0.42;
+  constexpr int width = 92, water = 44;
+  for (int row = 0; row < water; ++row) {
+    for (int column = 0; column < width; ++column) {
+      const double dx = column - width / 2.0, dy = row - water + 6.0;
+      const double along = dx * std::cos(lean) - dy * std::sin(lean) + 34;
+      const double down = dx * std::sin(lean) + dy * std::cos(lean) + 16;
+      const bool hull = down > 0 && down < 24 && along > down / 3 && along < 78 - down / 3;
+      const bool room =
+          down > 5 && down < 18 && std::fmod(along + 5, 16) > 3 && along > 10 && along < 68;
+      if (hull && !room) canvas.fill({x + column, y + row, 1, 1}, dark_grey);
+    }
+  }
+  for (int wave = 0; wave < 3; ++wave) {
+    canvas.fill({x + wave * 12, y + water + wave * 6, width - wave * 24, 2}, dark_grey);
+  }
+}
+
 void draw_cause(Canvas& canvas, int x, int y, const bulkhead::Error& error) {
   canvas.fill_round({x, y, card_width, card_height}, 8, grey);
   const std::string head = headline(error);
@@ -82,6 +102,8 @@ void draw_cause(Canvas& canvas, int x, int y, const bulkhead::Error& error) {
     canvas.text(x + padding, line_y, line, scale, ink);
     line_y += step;
   }
+  if (line_y < y + stage_height - 70)
+    draw_wreck(canvas, x + card_width - 120, y + stage_height - 66);
   canvas.fill({x + padding, y + stage_height, card_width - 2 * padding, 1}, dark_grey);
 }
 
