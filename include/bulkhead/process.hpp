@@ -114,6 +114,7 @@ template <class T> class HandOver {
 
 /// Values for the role, read by Bootstrap::arguments with the same types. Made by arguments().
 struct Arguments {
+  std::uint64_t shape = 0;  ///< of their types, so that a role that reads others is told
   std::vector<std::byte> bytes{};
   std::vector<Handle> handles{};
   std::optional<Error> failure{};  ///< they cannot be encoded: told by spawn
@@ -236,7 +237,7 @@ class BULKHEAD_API Bootstrap {
   Result<Fd> descriptor(std::string_view name);
 
   /// The values given to spawn: `auto [count, text] = or_exit(boot.arguments<int, std::string>())`.
-  /// `corrupt` when they are of other types. Once: handles move out.
+  /// `incompatible` when they are of other types. Once: handles move out.
   template <class... T> Result<std::tuple<T...>> arguments();
 
   /// Serves Interface on the channel until the parent closes it. Needs <bulkhead/service.hpp>.
@@ -249,7 +250,7 @@ class BULKHEAD_API Bootstrap {
  private:
   friend struct detail::BootstrapState;
   explicit Bootstrap(std::unique_ptr<detail::BootstrapState> state) noexcept;
-  Result<Arguments> take_arguments();
+  Result<Arguments> take_arguments(std::uint64_t shape);
 
   std::unique_ptr<detail::BootstrapState> state_;
 };
@@ -266,6 +267,4 @@ Result<Process> spawn(SpawnOptions options = {}) {
 
 }  // namespace bulkhead
 
-#if __has_include(<bulkhead/wire.hpp>)
 #include <bulkhead/detail/process_arguments.hpp>
-#endif
