@@ -3,7 +3,7 @@
 # is a program of its own that makes what the example ships; it is built on request only.
 
 # What a folder's example needs beyond the library, as pkg-config modules.
-set(BULKHEAD_EXAMPLE_isolate_NEEDS libpng libjpeg libwebp)
+set(BULKHEAD_EXAMPLE_isolate_NEEDS libpng libjpeg libwebp libwebpdemux)
 set(BULKHEAD_EXAMPLE_isolate_PACKAGES GIF)
 
 function(bulkhead_example name)
