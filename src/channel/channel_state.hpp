@@ -37,10 +37,6 @@ struct ChannelState {
   /// Set by the close of this end, so that `closed` can be told in the right words.
   std::atomic<bool> closed_here{false};
 
-  /// The slot of the service layer: one session a channel, whatever it is.
-  std::mutex session_mutex;
-  std::shared_ptr<void> session;
-
   static Channel make(std::unique_ptr<transport::Link> link, Trust trust, std::string address = {});
   static Channel make(std::shared_ptr<ChannelState> state);
   static ChannelState& of(Channel& channel) noexcept { return *channel.state_; }
@@ -72,6 +68,12 @@ struct ChannelState {
   Obituary obituary_;
   std::optional<std::pair<std::string, Exit>> fate_;
   bool fate_asked_ = false;
+
+ public:
+  /// The slot of the service layer: one session a channel, whatever it is. Last, so that a session
+  /// can use all the rest while it goes.
+  std::mutex session_mutex;
+  std::shared_ptr<void> session;
 };
 
 }  // namespace bulkhead::detail

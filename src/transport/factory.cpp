@@ -1,16 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The table of mechanisms: what they are called is in Address, what they are is in a file pair
-// each, and here is the line that joins the two.
+// each, and here are the lines that join the two.
+#include "os/names.hpp"
+#include "os/socket.hpp"
 #include "transport/inproc.hpp"
 #include "transport/link.hpp"
+#include "transport/shm/shm_link.hpp"
+#include "transport/unix_meeting.hpp"
+#include "transport/unix_socket.hpp"
+
+#if !__has_include("transport/shm/shm_link.cpp")  // interim
+namespace bulkhead::transport {
+Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(const ChannelOptions&,
+                                                                              const ShmSetup&) {
+  return fail(ErrorKind::unsupported);
+}
+Result<std::unique_ptr<Link>> adopt_shm(Fd, const ChannelOptions&, const ShmSetup&) {
+  return fail(ErrorKind::unsupported);
+}
+}  // namespace bulkhead::transport
+#endif
 
 namespace bulkhead::transport {
 namespace {
 
-std::unexpected<Error> missing(Mechanism mechanism) {
-  return fail(ErrorKind::unsupported,
-              {.cause = std::string{to_string(mechanism)} + " is not built in"});
+/// The longest name of those that are not paths.
+constexpr std::size_t longest_name = 64;
+
+Result<std::unique_ptr<Link>> shm_from(Fd socket, const ChannelOptions& options) {
+  return adopt_shm(std::move(socket), options);
+}
+
+std::unexpected<Error> missing() {
+  return fail(ErrorKind::unsupported, {.cause = "this mechanism is not known here"});
 }
 
 }  // namespace
@@ -35,57 +58,57 @@ Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
     case Mechanism::inproc:
       return make_inproc_pair(options);
     case Mechanism::unix_socket:
-      break;
+      return make_unix_pair(options);
     case Mechanism::shm:
-      break;
+      return make_shm_pair(options);
   }
-  return missing(mechanism);
+  return missing();
 }
 
 Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
                                       const ChannelOptions& options) {
-  const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());
   const std::string name{address.name()};
-  switch (mechanism) {
+  switch (BULKHEAD_TRY(address.mechanism())) {
     case Mechanism::inproc:
+      BULKHEAD_TRY(os::check_name(name, longest_name));
       return connect_inproc(name, deadline, options);
-    case Mechanism::unix_socket:
-      break;
-    case Mechanism::shm:
-      break;
+    case Mechanism::unix_socket: {
+      const auto place = BULKHEAD_TRY(MeetingPlace::of_unix(name));
+      return adopt_unix(BULKHEAD_TRY(connect_to(place, deadline)), options);
+    }
+    case Mechanism::shm: {
+      const auto place = BULKHEAD_TRY(MeetingPlace::of_shm(name));
+      return shm_from(BULKHEAD_TRY(connect_to(place, deadline)), options);
+    }
   }
-  return missing(mechanism);
+  return missing();
 }
 
 Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options) {
-  static_cast<void>(options);
-  const auto mechanism = static_cast<Mechanism>(handle.mechanism());
-  switch (mechanism) {
+  switch (static_cast<Mechanism>(handle.mechanism())) {
     case Mechanism::inproc:
       return adopt_inproc(std::move(handle));
     case Mechanism::unix_socket:
-      break;
+      return adopt_unix(std::move(handle).take_fd(), options);
     case Mechanism::shm:
-      break;
+      return shm_from(std::move(handle).take_fd(), options);
   }
-  return missing(mechanism);
+  return missing();
 }
 
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
                                          bool other_users) {
-  static_cast<void>(options);
-  static_cast<void>(other_users);
-  const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());
   const std::string name{address.name()};
-  switch (mechanism) {
+  switch (BULKHEAD_TRY(address.mechanism())) {
     case Mechanism::inproc:
+      BULKHEAD_TRY(os::check_name(name, longest_name));
       return listen_inproc(name);
     case Mechanism::unix_socket:
-      break;
+      return listen_at(BULKHEAD_TRY(MeetingPlace::of_unix(name)), options, other_users, adopt_unix);
     case Mechanism::shm:
-      break;
+      return listen_at(BULKHEAD_TRY(MeetingPlace::of_shm(name)), options, other_users, shm_from);
   }
-  return missing(mechanism);
+  return missing();
 }
 
 }  // namespace bulkhead::transport

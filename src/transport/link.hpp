@@ -30,6 +30,14 @@ class Link {
 
   /// One message. On success the handles have been consumed; on failure they are untouched.
   virtual Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) = 0;
+  /// A step of a send that never waits, for messages that may be larger than what fits at once.
+  /// After `full` call it again with the same arguments when writable() says so, and send nothing
+  /// else until it is done or given up by abort_part(). `done` is the link's; it starts at 0.
+  virtual Result<void> send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) {
+    static_cast<void>(done);
+    return send(bytes, handles, no_wait);
+  }
+  virtual void abort_part(std::size_t done) noexcept { static_cast<void>(done); }
   /// How many were sent; fewer only when the deadline came.
   virtual Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline);
   /// One message, replacing what `into` held.

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/names.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/syscall.hpp"
+
+namespace bulkhead::os {
+namespace {
+
+Result<void> own_private_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed("make folder", path);
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0) return failed("look at folder", path);
+  const bool ours = S_ISDIR(found.st_mode) && found.st_uid == ::geteuid();
+  if (ours && (found.st_mode & 077) == 0) return {};
+  return fail(ErrorKind::denied,
+              {.operation = "use folder",
+               .object = path,
+               .cause = ours ? "others can enter it" : "it is not a folder of this user",
+               .remedy = ours ? "chmod 700 it" : "remove it or set XDG_RUNTIME_DIR"});
+}
+
+std::string environment(const char* name) {
+  const char* value = ::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+bool is_own_folder(const std::string& path) {
+  struct stat found{};
+  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == ::geteuid();
+}
+
+/// The pid that the owner wrote into its lock file; 0 when it has not got round to it.
+pid_t written_pid(FdView file) {
+  std::array<char, 24> text{};
+  const auto size =
+      retry_eintr([&] { return ::pread(file.native(), text.data(), text.size(), 0); });
+  pid_t pid = 0;
+  if (size > 0) std::from_chars(text.data(), text.data() + size, pid);
+  return pid;
+}
+
+Result<void> write_pid(FdView file, const std::string& path) {
+  const std::string text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(file.native(), 0) != 0 ||
+      retry_eintr([&] { return ::pwrite(file.native(), text.data(), text.size(), 0); }) !=
+          static_cast<ssize_t>(text.size())) {
+    return failed("write", path);
+  }
+  return {};
+}
+
+/// The file at `path` is still the one that is open: its owner may have removed it meanwhile.
+bool still_there(FdView file, const std::string& path) {
+  struct stat held{};
+  struct stat named{};
+  return ::fstat(file.native(), &held) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+}  // namespace
+
+Result<std::string> runtime_directory() {
+  const std::string session = environment("XDG_RUNTIME_DIR");
+  std::string path;
+  if (session.starts_with('/') && is_own_folder(session)) {
+    path = session + "/bulkhead";
+  } else {
+    const std::string temporary = environment("TMPDIR");
+    path = (temporary.starts_with('/') ? temporary : "/tmp") + "/bulkhead-" +
+           std::to_string(::geteuid());
+  }
+  BULKHEAD_TRY(own_private_folder(path));
+  return path;
+}
+
+Result<void> check_name(std::string_view name, std::size_t most) {
+  const char* cause = nullptr;
+  if (name.empty()) {
+    cause = "it is empty";
+  } else if (name.size() > most) {
+    cause = "it is too long";
+  } else if (name.find('/') != name.npos || name.find('\0') != name.npos) {
+    cause = "it contains a slash or a zero byte";
+  } else if (name.front() == '.' || name.find("..") != name.npos) {
+    cause = "it starts with a dot or contains two";
+  }
+  if (cause == nullptr) return {};
+  return fail(ErrorKind::invalid,
+              {.operation = "use name",
+               .object = std::string{name.substr(0, 120)},
+               .cause = std::string{"the name cannot be used: "} + cause,
+               .remedy = "choose a plain name of at most " + std::to_string(most) + " bytes"});
+}
+
+NameLock::NameLock(std::string path, Fd file) noexcept
+    : path_(std::move(path)), file_(std::move(file)), owner_(::getpid()) {}
+
+NameLock& NameLock::operator=(NameLock&& other) noexcept {
+  if (this != &other) {
+    release();
+    path_ = std::move(other.path_);
+    file_ = std::move(other.file_);
+    owner_ = other.owner_;
+  }
+  return *this;
+}
+
+Result<NameLock> NameLock::take(const std::string& path) {
+  for (;;) {
+    Fd file = Fd::adopt(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (!file) return failed("open", path);
+    if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno != EWOULDBLOCK) return failed("lock", path);
+      if (!still_there(file, path)) continue;
+      const pid_t pid = written_pid(file);
+      return fail(ErrorKind::exists,
+                  {.operation = "take",
+                   .object = path,
+                   .cause = "name in use by " +
+                            (pid > 0 ? "pid " + std::to_string(pid) : std::string{"a process"}),
+                   .remedy = "stop it or choose another name"});
+    }
+    if (!still_there(file, path)) continue;  // the last owner removed it between our two calls
+    BULKHEAD_TRY(write_pid(file, path));
+    return NameLock{path, std::move(file)};
+  }
+}
+
+bool NameLock::is_ours() const noexcept { return file_ && owner_ == ::getpid(); }
+
+void NameLock::release() noexcept {
+  // Removed while locked: who waits for the lock of a removed file sees that and starts again.
+  if (is_ours()) ::unlink(path_.c_str());
+  file_.close();
+}
+
+}  // namespace bulkhead::os

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Names in the file system and who owns them. A name belongs to the live process that holds the
+// lock on its lock file, and to nobody when that process is gone, however it went: the kernel drops
+// the lock. So a name of the dead is taken over by the next who wants it, and never a live one's.
+//
+// A forked child shares its parent's lock until it execs or exits: the name counts as owned as long
+// as either lives, and only the process that took it removes it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+
+#include <bulkhead/fd.hpp>
+#include <bulkhead/result.hpp>
+
+namespace bulkhead::os {
+
+/// Where this user's names are: $XDG_RUNTIME_DIR/bulkhead, or bulkhead-UID in $TMPDIR (/tmp) where
+/// there is no such variable or folder. Made when missing, mode 0700. `denied` when it is somebody
+/// else's or open to others.
+Result<std::string> runtime_directory();
+
+/// `invalid` unless `name` can be one file in a folder: not empty, no '/', no NUL, not starting
+/// with a dot, no "..", at most `most` bytes.
+Result<void> check_name(std::string_view name, std::size_t most);
+
+class NameLock {
+ public:
+  /// Takes the name whose lock file is `path`. `exists` with the owner's pid when a live process
+  /// has it. Never waits.
+  static Result<NameLock> take(const std::string& path);
+
+  NameLock(NameLock&& other) noexcept = default;
+  NameLock& operator=(NameLock&& other) noexcept;
+  ~NameLock() { release(); }
+
+  /// In this process; false in a forked child of the owner.
+  bool is_ours() const noexcept;
+  /// Removes the lock file and gives the name up. Remove what it protects first.
+  void release() noexcept;
+
+ private:
+  NameLock(std::string path, Fd file) noexcept;
+
+  std::string path_;
+  Fd file_;
+  pid_t owner_ = 0;
+};
+
+}  // namespace bulkhead::os
