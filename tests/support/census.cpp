@@ -187,6 +187,9 @@ std::vector<std::string> Census::settle(std::chrono::milliseconds patience) cons
 }
 
 void prepare_process() {
+#ifdef __SANITIZE_THREAD__
+  std::thread{[] {}}.join();  // its background thread starts with the first thread
+#endif
   auto& own = surroundings();
   const char* given = getenv("TMPDIR");
   std::string pattern = std::string{given && *given ? given : "/tmp"} + "/bulkhead-test.XXXXXX";
