@@ -63,7 +63,7 @@ lint:
 install:
 	@scripts/setup run
 	@cmake --preset release --log-level=NOTICE
-	@cmake --build build --target bulkhead bulkhead_static bulkhead_command
+	@cmake --build build --target installable
 	@DESTDIR='$(DESTDIR)' cmake --install build --prefix '$(PREFIX)'
 
 clean:

@@ -4,9 +4,12 @@
 include(CMakePackageConfigHelpers)
 set(config_folder ${CMAKE_INSTALL_LIBDIR}/cmake/bulkhead)
 
+# What `make install` builds: no tests, no examples.
+add_custom_target(installable DEPENDS bulkhead bulkhead_static)
 install(TARGETS bulkhead bulkhead_static EXPORT bulkheadTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(TARGET bulkhead_command)
+  add_dependencies(installable bulkhead_command)
   # Left out where only a part of the tree was built.
   install(TARGETS bulkhead_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)
 endif()
