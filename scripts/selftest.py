@@ -56,6 +56,7 @@ CASES = {
          ("src/os/b.cpp", LICENCE + 'void f() { printf("x"); }\n', "never prints"),
          ("src/os/b_test.cpp", LICENCE + "void f() { std::this_thread::sleep_for(1ms); }\n", "a sleep in a test"),
          ("src/os/b.hpp", LICENCE + "int x();\n", "no #pragma once"),
+         ("include/bulkhead/bulkhead.hpp", HEADER, "does not include a.hpp"),
          ("include/bulkhead/b.hpp", HEADER + "\n" * 6000, "at most 45 and 6000"),
          ("scripts/b", "#!/bin/sh\n", "the first line is not the licence")]),
     "check-format": (
