@@ -34,8 +34,7 @@ class BULKHEAD_API Listener {
   Result<Channel> accept(Deadline deadline);
   Result<Channel> try_accept();
   /// Completion signature void(Result<Channel>); include <bulkhead/asio.hpp>.
-  template <class Token>
-  auto async_accept(Deadline deadline, Token&& token);
+  template <class Token> auto async_accept(Deadline deadline, Token&& token);
 
   /// Polls readable when try_accept has something to say. Owned by the listener.
   FdView readable() const noexcept;
@@ -44,9 +43,9 @@ class BULKHEAD_API Listener {
 
  private:
   friend struct detail::ListenerState;
-  explicit Listener(std::unique_ptr<detail::ListenerState> state) noexcept;
+  explicit Listener(std::shared_ptr<detail::ListenerState> state) noexcept;
 
-  std::unique_ptr<detail::ListenerState> state_;
+  std::shared_ptr<detail::ListenerState> state_;
 };
 
 /// Begins to listen. `exists` when a live process has the name, with its pid in the words.

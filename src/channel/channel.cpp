@@ -71,6 +71,22 @@ Channel::~Channel() {
   if (state_) state_->close();
 }
 
+Result<void> detail::ChannelState::send(Message& message, Deadline deadline) {
+  auto sent = guarded([&] { return link->send(message.bytes(), message.handles(), deadline); });
+  if (sent && !message.handles().empty()) message.handles().clear();
+  return tell(*this, std::move(sent), "send", deadline);
+}
+
+Result<void> detail::ChannelState::send_part(Message& message, std::size_t& done) {
+  auto sent = guarded([&] { return link->send_part(message.bytes(), message.handles(), done); });
+  if (sent && !message.handles().empty()) message.handles().clear();
+  return tell(*this, std::move(sent), "send", no_wait);
+}
+
+Result<void> detail::ChannelState::receive(Message& into, Deadline deadline) {
+  return tell(*this, guarded([&] { return link->receive(into, deadline); }), "receive", deadline);
+}
+
 Result<void> Channel::send(Bytes bytes, Deadline deadline) {
   auto& state = *state_;
   return tell(state, guarded([&] { return state.link->send(bytes, {}, deadline); }), "send",
@@ -78,11 +94,7 @@ Result<void> Channel::send(Bytes bytes, Deadline deadline) {
 }
 
 Result<void> Channel::send(Message& message, Deadline deadline) {
-  auto& state = *state_;
-  auto sent =
-      guarded([&] { return state.link->send(message.bytes(), message.handles(), deadline); });
-  if (sent && !message.handles().empty()) message.handles().clear();
-  return tell(state, std::move(sent), "send", deadline);
+  return state_->send(message, deadline);
 }
 
 Result<void> Channel::try_send(Bytes bytes) { return send(bytes, no_wait); }
@@ -103,9 +115,7 @@ Result<Message> Channel::receive(Deadline deadline) {
 }
 
 Result<void> Channel::receive(Message& into, Deadline deadline) {
-  auto& state = *state_;
-  return tell(state, guarded([&] { return state.link->receive(into, deadline); }), "receive",
-              deadline);
+  return state_->receive(into, deadline);
 }
 
 Result<Message> Channel::try_receive() { return receive(no_wait); }

@@ -50,6 +50,10 @@ struct ChannelState {
   /// For sentences: "decoder (4711)", "the peer (pid 4711)", "the peer".
   std::string peer_name() const;
 
+  /// As Channel's, and what stands behind them. send_part: as Link's.
+  Result<void> send(Message& message, Deadline deadline);
+  Result<void> send_part(Message& message, std::size_t& done);
+  Result<void> receive(Message& into, Deadline deadline);
   void close() noexcept;
 
   /// `error` in words for a person: the operation, this channel, and for a dead peer how it died.

@@ -8,23 +8,33 @@
 
 namespace bulkhead {
 
-Listener::Listener(std::unique_ptr<detail::ListenerState> state) noexcept
-    : state_(std::move(state)) {}
-Listener::Listener(Listener&&) noexcept = default;
-Listener& Listener::operator=(Listener&&) noexcept = default;
-Listener::~Listener() = default;
-
-Result<Channel> Listener::accept(Deadline deadline) {
-  auto link = state_->acceptor->accept(deadline);
+Result<Channel> detail::ListenerState::accept(Deadline deadline) {
+  auto link = acceptor->accept(deadline);
   if (!link) {
     if (link.error() == ErrorKind::empty) return fail(ErrorKind::empty);
-    return fail(link.error().during("accept", state_->address.text()));
+    return fail(link.error().during("accept", address.text()));
   }
   // Another user's process is never trusted more for having been let in.
   const bool stranger = (*link)->peer().uid != ::geteuid();
-  return detail::ChannelState::make(*std::move(link), stranger ? Trust::untrusted : state_->trust,
-                                    state_->address.text());
+  return ChannelState::make(*std::move(link), stranger ? Trust::untrusted : trust, address.text());
 }
+
+Listener::Listener(std::shared_ptr<detail::ListenerState> state) noexcept
+    : state_(std::move(state)) {}
+Listener::Listener(Listener&&) noexcept = default;
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+  if (this == &other) return *this;
+  if (state_) close();
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+Listener::~Listener() {
+  if (state_) close();
+}
+
+Result<Channel> Listener::accept(Deadline deadline) { return state_->accept(deadline); }
 
 Result<Channel> Listener::try_accept() { return accept(os::no_wait); }
 
@@ -36,7 +46,7 @@ Result<Listener> listen(const Address& address, const ListenOptions& options) {
   auto acceptor =
       transport::listen(address, options.channel, options.allow == ListenOptions::Allow::anyone);
   if (!acceptor) return fail(acceptor.error().during("listen", address.text()));
-  return detail::ListenerState::make(std::make_unique<detail::ListenerState>(
+  return detail::ListenerState::make(std::make_shared<detail::ListenerState>(
       detail::ListenerState{*std::move(acceptor), address, options.channel.trust}));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ListenerState: what stands behind a Listener.
+// ListenerState: what stands behind a Listener, and what an operation under way keeps alive.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,10 @@ struct ListenerState {
   Address address;
   Trust trust;
 
-  static Listener make(std::unique_ptr<ListenerState> state) { return Listener{std::move(state)}; }
+  static Listener make(std::shared_ptr<ListenerState> state) { return Listener{std::move(state)}; }
+  static std::shared_ptr<ListenerState> share(Listener& listener) { return listener.state_; }
+
+  Result<Channel> accept(Deadline deadline);
 };
 
 }  // namespace bulkhead::detail

@@ -107,10 +107,11 @@ class SocketAcceptor final : public Acceptor {
         options_(options),
         other_users_(other_users),
         make_link_(std::move(make_link)) {}
+  ~SocketAcceptor() override { close(); }
 
   Result<std::unique_ptr<Link>> accept(Deadline deadline) override {
     for (;;) {
-      if (!bound_ && !socket_) return fail(ErrorKind::closed);
+      if (closed_) return fail(ErrorKind::closed);
       Fd client = Fd::adopt(os::retry_eintr([&] {
         return ::accept4(socket_.native(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
       }));
@@ -132,8 +133,11 @@ class SocketAcceptor final : public Acceptor {
   FdView readable() const noexcept override { return socket_; }
 
   void close() noexcept override {
+    if (closed_) return;
+    closed_ = true;
     bound_.reset();
-    socket_.close();
+    // For who waits on a copy of the descriptor; a forked child's copy must not end the parent's.
+    if (owner_ == ::getpid()) ::shutdown(socket_.native(), SHUT_RDWR);
   }
 
  private:
@@ -161,6 +165,8 @@ class SocketAcceptor final : public Acceptor {
   const ChannelOptions options_;
   const bool other_users_;
   const MakeLink make_link_;
+  const pid_t owner_ = ::getpid();
+  bool closed_ = false;
 };
 
 Result<void> bind_path(FdView socket, const MeetingPlace& place, mode_t mode) {
