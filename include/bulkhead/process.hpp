@@ -5,8 +5,8 @@
 //   void decoder(Bootstrap& boot) { boot.serve<Decoder>(PngDecoder{}); }   // runs in the child
 //
 //   int main(int argc, char** argv) {
-//     bulkhead::init(argc, argv);                                          // a child goes no
-//     further Process child = or_exit(spawn<decoder>({.sandbox = sandbox::compute_only}));
+//     bulkhead::init(argc, argv);                                       // a child goes no further
+//     Process child = or_exit(spawn<decoder>({.sandbox = sandbox::compute_only}));
 //     Remote<Decoder> remote{child.channel()};
 //   }
 //
@@ -26,8 +26,8 @@
 // Guests: this process's signal handlers, SIGCHLD among them, are left alone. The host may reap
 // with waitpid(-1): how the child ended is then learned from the kernel in another way
 // (Linux 6.15), else from the child's own last words. After a fork() the copy has no children: its
-// Process objects answer `invalid`, and end nothing. Trust: a sandboxed child is `untrusted` unless
-// the options say otherwise.
+// Process objects answer `invalid`, and end nothing.
+// Trust: a sandboxed child is `untrusted` unless the options say otherwise.
 #pragma once
 
 #include <chrono>
@@ -117,7 +117,7 @@ struct Arguments {
   std::uint64_t shape = 0;  ///< of their types, so that a role that reads others is told
   std::vector<std::byte> bytes{};
   std::vector<Handle> handles{};
-  std::optional<Error> failure{};  ///< they cannot be encoded: told by spawn
+  std::shared_ptr<const Error> failure{};  ///< they cannot be encoded: told by spawn
 };
 
 /// `.arguments = arguments(1, "text", config)`: whatever wire can encode, handles too.
