@@ -5,9 +5,8 @@
 // ENOTTY and EINVAL.
 #pragma once
 
-#include <sys/ioctl.h>
-
 #include <cstdint>
+#include <sys/ioctl.h>
 
 namespace bulkhead::kernel {
 
@@ -24,7 +23,7 @@ struct PidfdInfo {
 };
 static_assert(sizeof(PidfdInfo) == 72);
 
-inline constexpr std::uint64_t pidfd_info_exit = 1u << 3;            // Linux 6.15
+inline constexpr std::uint64_t pidfd_info_exit = 1u << 3;                    // Linux 6.15
 inline constexpr unsigned long pidfd_get_info = _IOWR(0xFF, 11, PidfdInfo);  // Linux 6.13
 
 }  // namespace bulkhead::kernel

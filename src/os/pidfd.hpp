@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Child processes by pidfd: never by number, so that no other process is waited for or signalled
-// that got the number later. Nothing here blocks; a pidfd polls readable when its process has ended.
+// that got the number later. Nothing here blocks; a pidfd polls readable when its process has
+// ended.
 #pragma once
 
 #include <optional>

@@ -124,7 +124,8 @@ Result<Received> receive_birth(FdView socket) {
   std::vector<Fd> fds;
   MutableBytes rest{body};
   while (!rest.empty()) {
-    auto packet = BULKHEAD_TRY(receive_one(socket, rest.first(std::min(rest.size(), packet_bytes))));
+    auto packet =
+        BULKHEAD_TRY(receive_one(socket, rest.first(std::min(rest.size(), packet_bytes))));
     rest = rest.subspan(packet.size);
     std::ranges::move(packet.fds, std::back_inserter(fds));
   }

@@ -6,20 +6,19 @@
 // that must not run here.
 #include "process/fork_gap.hpp"
 
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdint>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <string>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <climits>
-#include <csignal>
-#include <cstdint>
-#include <string>
 
 #include "os/syscall.hpp"
 
@@ -184,12 +183,15 @@ std::unexpected<Error> clone_failed(int number) {
 std::unexpected<Error> gap_failed(const Gap& gap) {
   errno = gap.error;
   switch (gap.step) {
-    case Step::group: return os::failed("make", "process group");
+    case Step::group:
+      return os::failed("make", "process group");
     case Step::descriptors:
       if (gap.error == EINVAL) errno = EMFILE;  // the limit is below the numbers that we use
       return os::failed("hand over", "descriptors", "raise the limit (ulimit -n) or close some");
-    case Step::folder: return os::failed("enter", std::string("folder ") + gap.plan.directory);
-    default: return os::failed("execute", std::string("own executable ") + gap.plan.arguments[0]);
+    case Step::folder:
+      return os::failed("enter", std::string("folder ") + gap.plan.directory);
+    default:
+      return os::failed("execute", std::string("own executable ") + gap.plan.arguments[0]);
   }
 }
 
@@ -205,16 +207,16 @@ Result<Started> start(const GapPlan& plan) {
   {
     const AllSignalsBlocked blocked;
     // No exit signal: what fails before exec raises no SIGCHLD in the host.
-    pid = ::clone(in_the_child, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &gap, &raw_pidfd);
+    pid =
+        ::clone(in_the_child, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD, &gap, &raw_pidfd);
     number = errno;
   }
   if (pid < 0) return clone_failed(number);
   Started started{.pid = pid, .pidfd = Fd::adopt(raw_pidfd)};
   if (gap.step == Step::none) return started;
   siginfo_t info{};
-  os::retry_eintr([&] {
-    return ::waitid(P_PIDFD, static_cast<id_t>(raw_pidfd), &info, WEXITED | __WALL);
-  });
+  os::retry_eintr(
+      [&] { return ::waitid(P_PIDFD, static_cast<id_t>(raw_pidfd), &info, WEXITED | __WALL); });
   return gap_failed(gap);
 }
 

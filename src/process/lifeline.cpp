@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/lifeline.hpp"
 
+#include <csignal>
 #include <fcntl.h>
+#include <mutex>
 #include <pthread.h>
 #include <sys/socket.h>
-
-#include <csignal>
-#include <mutex>
 #include <utility>
 
 #include "os/socket.hpp"

@@ -13,15 +13,13 @@ template <class T>
 using Argument = std::conditional_t<std::is_convertible_v<T, std::string_view>, std::string,
                                     std::remove_cvref_t<T>>;
 
-template <class... T>
-std::uint64_t arguments_shape() {
+template <class... T> std::uint64_t arguments_shape() {
   std::string text;
   ((text += wire::shape<T>() + ","), ...);
   return wire::fingerprint(text);
 }
 
-template <class T>
-Result<void> put_argument(wire::Encoder& encoder, T& value) {
+template <class T> Result<void> put_argument(wire::Encoder& encoder, T& value) {
   if constexpr (std::is_convertible_v<T&, std::string_view>) {
     return encoder.put(std::string(std::string_view(value)));
   } else {
@@ -42,18 +40,16 @@ bool get_argument(wire::Decoder& decoder, std::optional<T>& into, Result<void>& 
 
 }  // namespace detail
 
-template <class... T>
-Arguments arguments(T&&... values) {
+template <class... T> Arguments arguments(T&&... values) {
   Arguments made{.shape = detail::arguments_shape<detail::Argument<T>...>()};
   wire::Encoder encoder{made.bytes, &made.handles};
   Result<void> outcome;
   static_cast<void>(((outcome = detail::put_argument(encoder, values)).has_value() && ...));
-  if (!outcome) made.failure = std::move(outcome).error();
+  if (!outcome) made.failure = std::make_shared<const Error>(std::move(outcome).error());
   return made;
 }
 
-template <class... T>
-Result<std::tuple<T...>> Bootstrap::arguments() {
+template <class... T> Result<std::tuple<T...>> Bootstrap::arguments() {
   auto taken = take_arguments(detail::arguments_shape<T...>());
   if (!taken) return fail(std::move(taken).error());
   wire::Decoder decoder{taken->bytes, taken->handles, Trust::equal};
