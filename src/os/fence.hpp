@@ -9,7 +9,15 @@
 
 namespace bulkhead::os {
 
-#if defined(__SANITIZE_THREAD__) || (defined(__has_feature) && __has_feature(thread_sanitizer))
+#if defined(__SANITIZE_THREAD__)
+#define BULKHEAD_NO_FENCE 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define BULKHEAD_NO_FENCE 1
+#endif
+#endif
+
+#if defined(BULKHEAD_NO_FENCE)
 inline std::atomic<unsigned> fence_word{0};
 inline void fence_seq_cst() noexcept { fence_word.fetch_add(1, std::memory_order_seq_cst); }
 #else

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/shm/receiver.hpp"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "os/poll.hpp"
+
+namespace bulkhead::transport::shm {
+namespace {
+
+/// About 100 ns: see back_off().
+constexpr int pauses = 4;
+
+std::unexpected<Error> no_memory(std::size_t size) {
+  return fail(ErrorKind::exhausted, {.operation = "receive",
+                                     .object = std::to_string(size) + " bytes",
+                                     .cause = "no memory for them"});
+}
+
+bool make_room(Message& message, std::size_t size) noexcept {
+  try {
+    message.resize(size);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Result<void> Receiver::prepare(Deadline deadline) {
+  if (view_out_) {
+    return fail(ErrorKind::invalid, {.operation = "receive",
+                                     .object = "shm channel",
+                                     .cause = "a view is out",
+                                     .remedy = "drop it first"});
+  }
+  BULKHEAD_TRY(binding_->meet(deadline));
+  if (!reader_) {
+    reader_.emplace(binding_->peer(), binding_->own().words(), binding_->space_bell(),
+                    binding_->setup().first_cursor);
+    sleeper_.emplace(Sleeper::For::data, binding_->own().words(),
+                     PeerWords{binding_->peer().words()}, binding_->data_watch(),
+                     binding_->control_socket(), binding_->may_move());
+    largest_ = binding_->options().max_message_bytes;
+  }
+  ready_ = true;
+  return {};
+}
+
+void Receiver::back_off() noexcept {
+  // A receiver that has caught up with a stream fights the sender for the lines of every message.
+  // Nothing was sent here since the last receive: a stream, not a ping-pong. A little later there
+  // is more to take at once.
+  const std::uint32_t sends = binding_->sends();
+  if (sends == std::exchange(sends_, sends)) {
+    for (int i = 0; i < pauses; ++i) relax();
+  }
+}
+
+Result<void> Receiver::await_news(Deadline deadline) {
+  if (deadline == os::no_wait) return no_news_now();
+  back_off();
+  const auto ready = [this] { return reader_->has_news(); };
+  switch (sleeper_->wait(ready, [this] { give_back(); }, deadline)) {
+    case Wake::ready:
+      return {};
+    case Wake::timed_out:
+      return fail(ErrorKind::timed_out);
+    case Wake::hung_up:
+      break;
+  }
+  return ended();
+}
+
+Result<void> Receiver::no_news_now() {
+  give_back();
+  if (const Outside& outside = binding_->readable(); outside) {
+    outside.quiet();
+    sleeper_->arm_for_outside();
+    if (reader_->has_news()) return {};
+  }
+  if (!sleeper_->hung_up()) return fail(ErrorKind::empty);
+  // What was published before the end comes before the end.
+  if (reader_->has_news()) return {};
+  return ended();
+}
+
+std::unexpected<Error> Receiver::ended() {
+  return binding_->end(Error{reader_->peer_closed() ? ErrorKind::closed : ErrorKind::peer_died});
+}
+
+std::unexpected<Error> Receiver::lied(const char* how) {
+  return binding_->end({ErrorKind::corrupt, {.cause = std::string{"the peer sent "} + how}});
+}
+
+Result<void> Receiver::take(const RingReader::Record& record, Message& into) {
+  const std::uint32_t size = record.header.size;
+  into.clear();
+  if (!make_room(into, size)) return no_memory(size);
+  copy(const_cast<std::byte*>(into.bytes().data()), record.payload, size);
+  if (reader_->consume(size)) give_back();
+  return {};
+}
+
+Result<void> Receiver::take_special(Message& into, Deadline deadline) {
+  while (!BULKHEAD_TRY(take_part())) {
+    if (!reader_->has_news()) BULKHEAD_TRY(await_news(deadline));
+  }
+  partial_ongoing_ = false;
+  std::swap(into, partial_);  // both keep their memory
+  partial_.clear();
+  return {};
+}
+
+Result<bool> Receiver::take_part() {
+  const auto record = reader_->record();
+  if (reader_->lied_to()) return lied("an impossible record or cursor");
+  const std::uint32_t flags = record.header.flags;
+  const bool continues = (flags & RecordHeader::next) != 0;
+  if (continues != partial_ongoing_) {
+    // A message that was taken back leaves none to continue; anything else is a lie.
+    return lied(continues ? "a piece of no message" : "a message inside another");
+  }
+  if ((flags & RecordHeader::abort) != 0) {
+    if (flags != (RecordHeader::abort | RecordHeader::next) || record.header.size != 0) {
+      return lied("an impossible end of a message");
+    }
+    partial_ongoing_ = false;
+    partial_.clear();
+    if (reader_->consume(0)) give_back();
+    return false;
+  }
+  Bytes part{record.payload, record.header.size};
+  if (!continues) BULKHEAD_TRY(begin(record, part));
+  BULKHEAD_TRY(append(part));
+  if (reader_->consume(record.header.size)) give_back();
+  const bool more = (flags & RecordHeader::more) != 0;
+  if (!more && arrived_ != total_) return lied("less than it announced");
+  return !more;
+}
+
+Result<void> Receiver::begin(const RingReader::Record& record, Bytes& part) {
+  const std::uint32_t flags = record.header.flags;
+  total_ = part.size();
+  if ((flags & RecordHeader::more) != 0) {
+    if (part.size() < total_bytes) return lied("a piece without a total");
+    total_ = load_total(part.data());
+    part = part.subspan(total_bytes);
+  }
+  if (total_ > binding_->options().max_message_bytes) {
+    return lied("a message larger than ChannelOptions::max_message_bytes");
+  }
+  arrived_ = 0;
+  partial_.clear();
+  // TRUST: an equal peer's total is believed as a hint, within our maximum; from others memory is
+  // taken only for what has come.
+  const bool believed = binding_->options().trust == Trust::equal;
+  if (!make_room(partial_, believed ? total_ : part.size())) return no_memory(total_);
+  if ((flags & RecordHeader::handles) != 0) {
+    auto handles = binding_->control().receive_handles(most_handles(binding_->options().trust));
+    if (!handles) return binding_->end(std::move(handles).error());
+    partial_.handles() = *std::move(handles);
+  }
+  return {};
+}
+
+Result<void> Receiver::append(Bytes part) {
+  if (part.size() > total_ - arrived_) return lied("more than it announced");
+  if (partial_.size() < arrived_ + part.size() && !make_room(partial_, arrived_ + part.size())) {
+    return no_memory(arrived_ + part.size());
+  }
+  copy(const_cast<std::byte*>(partial_.bytes().data()) + arrived_, part.data(), part.size());
+  arrived_ += part.size();
+  partial_ongoing_ = true;
+  return {};
+}
+
+Result<std::optional<Bytes>> Receiver::view(Deadline deadline) {
+  if (binding_->options().trust != Trust::equal) return std::nullopt;
+  if (!ready_ || !binding_->live()) BULKHEAD_TRY(prepare(deadline));
+  if (!reader_->has_news()) BULKHEAD_TRY(await_news(deadline));
+  const auto record = reader_->record();
+  if (record.header.flags != RecordHeader::none || record.header.size > largest_ ||
+      partial_ongoing_) {
+    return std::nullopt;
+  }
+  viewed_ = record.header.size;
+  view_out_ = true;
+  ready_ = false;
+  return Bytes{record.payload, viewed_};
+}
+
+void Receiver::release() noexcept {
+  if (!view_out_) return;
+  view_out_ = false;
+  ready_ = true;
+  if (reader_->consume(viewed_)) give_back();
+}
+
+Result<FdView> Receiver::readable() {
+  BULKHEAD_TRY(binding_->bind());
+  const bool first = !binding_->readable();
+  const FdView fd = BULKHEAD_TRY(binding_->watch_data());
+  if (!first) return fd;
+  // From now on a publication rings: arm, and look at what came before.
+  auto met = prepare(os::no_wait);
+  if (!met) {
+    if (met.error() == ErrorKind::empty) return fd;
+    binding_->readable().nudge();
+    return fd;
+  }
+  if (reader_->has_news() || no_news_now()) binding_->readable().nudge();
+  return fd;
+}
+
+}  // namespace bulkhead::transport::shm

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/shm/sender.hpp"
+
+#include <algorithm>
+#include <poll.h>
+#include <string>
+
+#include "os/poll.hpp"
+
+namespace bulkhead::transport::shm {
+namespace {
+
+Error no_loan_is_out() {
+  return {ErrorKind::invalid, {.operation = "send", .object = "loan", .cause = "none is out"}};
+}
+
+std::unexpected<Error> refuse_size(std::size_t size, const char* of_what, std::uint64_t most,
+                                   const char* remedy) {
+  return fail(ErrorKind::too_large, {.cause = std::to_string(size) + " bytes are more than " +
+                                              of_what + " of " + std::to_string(most),
+                                     .remedy = remedy});
+}
+
+}  // namespace
+
+Result<void> Sender::prepare() {
+  if (end_) return fail(*end_);
+  if (loan_out_) {
+    return fail(ErrorKind::invalid, {.operation = "send",
+                                     .object = "shm channel",
+                                     .cause = "a loan is out",
+                                     .remedy = "send or drop it first"});
+  }
+  BULKHEAD_TRY(binding_->bind());
+  if (!writer_) {
+    writer_.emplace(binding_->own(), binding_->data_bell(), binding_->setup().first_cursor);
+    largest_ =
+        std::min(writer_->largest_record() - header_bytes, binding_->options().max_message_bytes);
+  }
+  if (sleeper_) return {};
+  if (auto met = binding_->meet(os::no_wait); met) {
+    meet_peer();
+  } else if (met.error() != ErrorKind::empty) {
+    return met;
+  }
+  return {};
+}
+
+void Sender::meet_peer() {
+  const PeerWords peer{binding_->peer().words()};
+  writer_->meet(peer);
+  sleeper_.emplace(Sleeper::For::space, binding_->own().words(), peer, binding_->space_watch(),
+                   binding_->control_socket(), binding_->may_move());
+  ready_ = true;
+}
+
+Result<void> Sender::tell(News news) {
+  if (news == News::ring) {
+    writer_->ring();
+    return {};
+  }
+  return ended();
+}
+
+std::unexpected<Error> Sender::ended() {
+  ready_ = false;
+  if (auto verdict = binding_->verdict(); !verdict) {
+    end_ = std::move(verdict).error();
+  } else {
+    const bool politely = sleeper_ && PeerWords{binding_->peer().words()}.closed();
+    end_ = Error{politely ? ErrorKind::closed : ErrorKind::peer_died};
+  }
+  return fail(*end_);
+}
+
+Result<void> Sender::await_room(std::uint64_t bytes, Deadline deadline) {
+  for (;;) {
+    if (writer_->has_room(bytes)) return {};
+    if (writer_->lied_to()) {
+      end_ = binding_
+                 ->end({ErrorKind::corrupt,
+                        {.cause = "the peer says it has read what was never written"}})
+                 .error();
+      ready_ = false;
+      return fail(*end_);
+    }
+    if (!sleeper_) {
+      auto met = binding_->meet(deadline);
+      if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
+      if (!met) return met;
+      meet_peer();
+      continue;
+    }
+    if (deadline == os::no_wait) return no_room_now(bytes);
+    const auto ready = [&] { return writer_->has_room(bytes) || writer_->lied_to(); };
+    switch (sleeper_->wait(ready, [] {}, deadline)) {
+      case Wake::ready:
+        break;
+      case Wake::timed_out:
+        return fail(ErrorKind::timed_out);
+      case Wake::hung_up:
+        return ended();
+    }
+  }
+}
+
+Result<void> Sender::no_room_now(std::uint64_t bytes) {
+  if (const Outside& outside = binding_->writable(); outside) {
+    outside.quiet();
+    sleeper_->arm_for_outside();
+    if (writer_->has_room(bytes)) return {};
+  }
+  if (sleeper_->hung_up()) return ended();
+  return fail(ErrorKind::full);
+}
+
+Result<void> Sender::check(std::size_t size, std::span<Handle> handles, Deadline deadline) {
+  if (size > binding_->options().max_message_bytes) {
+    return refuse_size(size, "the channel's maximum", binding_->options().max_message_bytes,
+                       "raise ChannelOptions::max_message_bytes");
+  }
+  // Nothing can be taken back from a socket: what the peer takes must be known first.
+  if (handles.empty()) return {};
+  if (!sleeper_) {
+    auto met = binding_->meet(deadline);
+    if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
+    if (!met) return met;
+    meet_peer();
+  }
+  if (handles.size() > binding_->handle_limit()) {
+    return fail(ErrorKind::too_large,
+                {.cause = std::to_string(handles.size()) + " handles are more than the " +
+                          std::to_string(binding_->handle_limit()) + " that one message carries"});
+  }
+  return {};
+}
+
+Result<void> Sender::send_slowly(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
+  BULKHEAD_TRY(prepare());
+  BULKHEAD_TRY(check(bytes.size(), handles, deadline));
+  BULKHEAD_TRY(bytes.size() <= largest_ ? send_record(bytes, handles, deadline)
+                                        : send_pieces(bytes, handles, deadline));
+  for (Handle& handle : handles) static_cast<void>(std::move(handle).take_fd());
+  return {};
+}
+
+Result<void> Sender::send_record(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
+  BULKHEAD_TRY(await_room(record_bytes(bytes.size()), deadline));
+  // With the room certain, nothing stands between the handles and their record.
+  if (!handles.empty()) BULKHEAD_TRY(send_handles(handles, deadline));
+  writer_->add({.size = static_cast<std::uint32_t>(bytes.size()),
+                .flags = handles.empty() ? RecordHeader::none : RecordHeader::handles},
+               bytes);
+  return publish();
+}
+
+Result<void> Sender::send_pieces(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
+  if (deadline == os::no_wait) {
+    // All or nothing, and half of it would have to be taken back: only when all fits at once.
+    const std::uint64_t pieces = bytes.size() / (writer_->piece_record() - header_bytes) + 2;
+    const std::uint64_t all = bytes.size() + pieces * (header_bytes + 8);
+    if (all > writer_->capacity()) {
+      return refuse_size(bytes.size(), "fit a ring", writer_->capacity(),
+                         "send it with a deadline, or raise ChannelOptions::capacity_bytes");
+    }
+    BULKHEAD_TRY(await_room(all, deadline));
+  }
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    auto sent = send_piece(bytes, at, handles, deadline);
+    if (sent) continue;
+    if (at != 0 && !end_ && binding_->live()) {
+      writer_->add({.size = 0, .flags = RecordHeader::abort | RecordHeader::next});
+      BULKHEAD_TRY(publish());
+    }
+    return sent;
+  }
+  return {};
+}
+
+Result<void> Sender::send_piece(Bytes whole, std::size_t& at, std::span<const Handle> handles,
+                                Deadline deadline) {
+  const bool first = at == 0;
+  const std::size_t room = writer_->piece_record() - header_bytes - (first ? total_bytes : 0);
+  const Bytes part = whole.subspan(at, std::min(room, whole.size() - at));
+  const bool last = at + part.size() == whole.size();
+  // Behind every piece but the last there is room for the record that takes the message back.
+  const std::uint64_t need = record_bytes(part.size() + (first ? total_bytes : 0));
+  BULKHEAD_TRY(await_room(need + (last ? 0 : header_bytes), deadline));
+  if (first) {
+    if (!handles.empty()) BULKHEAD_TRY(send_handles(handles, deadline));
+    writer_->add_first_piece(
+        RecordHeader::more | (handles.empty() ? RecordHeader::none : RecordHeader::handles),
+        whole.size(), part);
+  } else {
+    writer_->add({.size = static_cast<std::uint32_t>(part.size()),
+                  .flags = last ? std::uint32_t{RecordHeader::next}
+                                : RecordHeader::next | RecordHeader::more},
+                 part);
+  }
+  at += part.size();
+  return publish();
+}
+
+Result<void> Sender::send_handles(std::span<const Handle> handles, Deadline deadline) {
+  for (;;) {
+    auto sent = binding_->control().send_handles(handles);
+    if (sent) return {};
+    if (sent.error() == ErrorKind::closed) return ended();
+    if (sent.error() != ErrorKind::full || deadline == os::no_wait) return sent;
+    const auto events = os::poll_one(binding_->control_socket(), POLLOUT, deadline);
+    if (!events) return fail(events.error());
+    if (*events == 0) return fail(ErrorKind::timed_out);
+  }
+}
+
+Result<std::size_t> Sender::send_many(std::span<const Bytes> messages, Deadline deadline) {
+  std::size_t sent = 0;
+  std::size_t added = 0;  // in the ring, and some of it perhaps not visible yet
+  const auto show = [&]() -> Result<void> {
+    if (added == sent) return {};
+    sent = added;
+    return publish();
+  };
+  const auto give_up = [&](Error error) -> Result<std::size_t> {
+    const bool later = error == ErrorKind::timed_out || error == ErrorKind::full;
+    if (sent == 0 || !later) return fail(std::move(error));
+    return sent;
+  };
+  for (const Bytes message : messages) {
+    if (ready_ && binding_->live() && message.size() <= largest_ &&
+        writer_->has_room(record_bytes(message.size()))) [[likely]] {
+      writer_->add(
+          {.size = static_cast<std::uint32_t>(message.size()), .flags = RecordHeader::none},
+          message);
+      ++added;
+      // Visible soon, for a receiver that is awake; whether it sleeps is looked at once, at the end.
+      if (added % batch_messages == 0) writer_->publish();
+      continue;
+    }
+    // About to wait, perhaps: nobody may sleep over what was added so far.
+    if (auto shown = show(); !shown) return give_up(std::move(shown).error());
+    if (auto one = send(message, {}, deadline); !one) return give_up(std::move(one).error());
+    sent = ++added;
+  }
+  if (added != sent) binding_->note_send();
+  if (auto shown = show(); !shown) return give_up(std::move(shown).error());
+  return sent;
+}
+
+Result<MutableBytes> Sender::loan(std::size_t size, Deadline deadline) {
+  BULKHEAD_TRY(prepare());
+  BULKHEAD_TRY(check(size, {}, deadline));
+  if (size > largest_) {
+    return refuse_size(size, "the largest loan", largest_,
+                       "raise ChannelOptions::capacity_bytes, or send a copy");
+  }
+  BULKHEAD_TRY(await_room(record_bytes(size), deadline));
+  lent_ = static_cast<std::uint32_t>(size);
+  loan_out_ = true;
+  ready_ = false;
+  return MutableBytes{writer_->payload(), size};
+}
+
+Result<void> Sender::commit() {
+  if (!loan_out_) return fail(no_loan_is_out());
+  abandon();
+  BULKHEAD_TRY(binding_->verdict());
+  binding_->note_send();
+  writer_->add({.size = lent_, .flags = RecordHeader::none});
+  return publish();
+}
+
+void Sender::abandon() noexcept {
+  loan_out_ = false;
+  ready_ = sleeper_.has_value();
+}
+
+Result<FdView> Sender::writable() {
+  BULKHEAD_TRY(prepare());
+  const bool first = !binding_->writable();
+  const FdView fd = BULKHEAD_TRY(binding_->watch_space());
+  if (first && writer_->has_room(record_bytes(largest_))) binding_->writable().nudge();
+  return fd;
+}
+
+}  // namespace bulkhead::transport::shm

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sender: the sending half of an end. One thread at a time.
+//
+// A message that fits half the ring is one record. A larger one streams through in pieces, each
+// leaving room for the record that takes the message back when the deadline comes in the middle.
+// Handles go over the control socket before their record is published, so a receiver that sees the
+// record finds them.
+// Peer death: noticed when there is no room; a send that fits succeeds even then.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/handle.hpp>
+
+#include "transport/shm/binding.hpp"
+#include "transport/shm/ring_writer.hpp"
+#include "transport/shm/sleeper.hpp"
+
+namespace bulkhead::transport::shm {
+
+class Sender {
+ public:
+  explicit Sender(Binding& binding) noexcept : binding_(&binding) {}
+
+  Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
+    binding_->note_send();
+    if (ready_ && binding_->live() && handles.empty() && bytes.size() <= largest_ &&
+        writer_->has_room(record_bytes(bytes.size()))) [[likely]] {
+      writer_->add({.size = static_cast<std::uint32_t>(bytes.size()), .flags = RecordHeader::none},
+                   bytes);
+      return publish();
+    }
+    return send_slowly(bytes, handles, deadline);
+  }
+
+  Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline);
+
+  Result<MutableBytes> loan(std::size_t size, Deadline deadline);
+  Result<void> commit();
+  void abandon() noexcept;
+
+  Result<FdView> writable();
+
+ private:
+  static constexpr std::uint64_t batch_messages = 32;
+
+  Result<void> publish() {
+    writer_->publish();
+    const News news = writer_->news_for_peer();
+    if (news == News::none) [[likely]]
+      return {};
+    return tell(news);
+  }
+  Result<void> tell(News news);
+
+  /// Binds, and takes note of a hello that has come.
+  Result<void> prepare();
+  void meet_peer();
+  Result<void> send_slowly(Bytes bytes, std::span<Handle> handles, Deadline deadline);
+  Result<void> send_record(Bytes bytes, std::span<Handle> handles, Deadline deadline);
+  Result<void> send_pieces(Bytes bytes, std::span<Handle> handles, Deadline deadline);
+  Result<void> send_piece(Bytes whole, std::size_t& at, std::span<const Handle> handles,
+                          Deadline deadline);
+  Result<void> check(std::size_t size, std::span<Handle> handles, Deadline deadline);
+  Result<void> send_handles(std::span<const Handle> handles, Deadline deadline);
+
+  Result<void> await_room(std::uint64_t bytes, Deadline deadline);
+  /// `full`, or the end if it has come; success when room has.
+  Result<void> no_room_now(std::uint64_t bytes);
+  std::unexpected<Error> ended();
+
+  Binding* binding_;
+  std::optional<RingWriter> writer_;
+  std::optional<Sleeper> sleeper_;  // once the peer is there
+  std::optional<Error> end_;        // for this half: the other may still have messages to receive
+  std::size_t largest_ = 0;         // payload of one record
+  std::uint32_t lent_ = 0;          // size of the loan that is out
+  bool ready_ = false;              // the peer is there, no loan is out, no end
+  bool loan_out_ = false;
+};
+
+}  // namespace bulkhead::transport::shm

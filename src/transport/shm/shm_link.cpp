@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/shm/shm_link.hpp"
+
+#include <sys/socket.h>
+#include <utility>
+
+#include "os/socket.hpp"
+#include "transport/shm/binding.hpp"
+#include "transport/shm/receiver.hpp"
+#include "transport/shm/sender.hpp"
+
+namespace bulkhead::transport {
+namespace {
+
+using namespace shm;
+
+class ShmLink final : public Link {
+ public:
+  ShmLink(Fd control, const ChannelOptions& options, const ShmSetup& setup)
+      : binding_(std::move(control), options, setup) {}
+  ~ShmLink() override { binding_.close(); }
+
+  Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) override {
+    return sender_.send(bytes, handles, deadline);
+  }
+  Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline) override {
+    return sender_.send_many(messages, deadline);
+  }
+  Result<void> receive(Message& into, Deadline deadline) override {
+    return receiver_.receive(into, deadline);
+  }
+
+  Result<MutableBytes> loan(std::size_t size, Deadline deadline) override {
+    return sender_.loan(size, deadline);
+  }
+  Result<void> commit() override { return sender_.commit(); }
+  void abandon() noexcept override { sender_.abandon(); }
+
+  Result<std::optional<Bytes>> view(Deadline deadline) override { return receiver_.view(deadline); }
+  void release() noexcept override { receiver_.release(); }
+
+  Result<FdView> readable() override { return receiver_.readable(); }
+  Result<FdView> writable() override { return sender_.writable(); }
+
+  Mechanism mechanism() const noexcept override { return Mechanism::shm; }
+  Capabilities capabilities() const noexcept override {
+    return {.handles = true,
+            .priority = false,
+            .many_clients = true,
+            .other_machine = false,
+            .in_place = true};
+  }
+  Peer peer() const noexcept override { return binding_.credentials(); }
+
+  void close() noexcept override { binding_.close(); }
+
+  Result<void> bind(Deadline deadline) override {
+    if (deadline == no_wait) return binding_.bind();
+    return binding_.meet(deadline);
+  }
+  Result<Handle> detach() override {
+    Fd socket = BULKHEAD_TRY(binding_.detach());
+    return Handle{std::move(socket), Handle::Kind::channel,
+                  static_cast<std::uint8_t>(Mechanism::shm)};
+  }
+
+ private:
+  Binding binding_;
+  // Apart: two threads write them all the time.
+  alignas(128) Sender sender_{binding_};
+  alignas(128) Receiver receiver_{binding_};
+};
+
+bool is_connected_packet_socket(FdView socket) noexcept {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(socket.native(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
+  sockaddr_storage peer{};
+  size = sizeof peer;
+  return type == SOCK_SEQPACKET &&
+         ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+         peer.ss_family == AF_UNIX;
+}
+
+}  // namespace
+
+Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(
+    const ChannelOptions& options, const ShmSetup& setup) {
+  auto ends = BULKHEAD_TRY(os::socket_pair());
+  return std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>{
+      std::make_unique<ShmLink>(std::move(ends.first), options, setup),
+      std::make_unique<ShmLink>(std::move(ends.second), options, setup)};
+}
+
+Result<std::unique_ptr<Link>> adopt_shm(Fd control_socket, const ChannelOptions& options,
+                                        const ShmSetup& setup) {
+  if (!is_connected_packet_socket(control_socket)) {
+    return fail(ErrorKind::invalid,
+                {.operation = "adopt",
+                 .object = "shm channel",
+                 .cause = "not a connected Unix socket of type SOCK_SEQPACKET"});
+  }
+  return std::make_unique<ShmLink>(std::move(control_socket), options, setup);
+}
+
+}  // namespace bulkhead::transport

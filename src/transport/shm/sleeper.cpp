@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/shm/sleeper.hpp"
+
+#include <array>
+
+#include "os/poll.hpp"
+
+namespace bulkhead::transport::shm {
+namespace {
+
+constexpr short gone = POLLHUP | POLLRDHUP | POLLERR | POLLNVAL;
+
+}  // namespace
+
+Sleeper::Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, FdView control,
+                 bool may_move) noexcept
+    : what_(what),
+      own_(&own),
+      word_(what == For::data ? &own.wait_data : &own.wait_space),
+      peer_(peer),
+      bell_(&bell),
+      control_(control),
+      policy_(may_move) {}
+
+bool Sleeper::peer_shares_cpu() noexcept {
+  const std::uint32_t cpu = this_cpu();
+  // ORDER(shm.cpu.tell): relaxed, a hint; pairs with ORDER(shm.cpu.look). Both threads of an end
+  // tell, hence the look at what stands there.
+  if (own_->cpu.load(std::memory_order_relaxed) != cpu) {
+    own_->cpu.store(cpu, std::memory_order_relaxed);
+  }
+  return cpu != 0 && peer_.cpu() == cpu;
+}
+
+void Sleeper::arm() noexcept {
+  epoch_ += 1 + (epoch_ & 1);
+  // ORDER(shm.wait.sleep): relaxed; the fence that follows orders it before the next look at the
+  // peer's cursor; pairs with ORDER(shm.wait.look).
+  word_->store(epoch_, std::memory_order_relaxed);
+  os::fence_seq_cst();
+}
+
+Wake Sleeper::disarm(Wake wake) noexcept {
+  ++epoch_;
+  // ORDER(shm.wait.awake): relaxed; seen late it costs a needless ring; pairs with
+  // ORDER(shm.wait.look).
+  word_->store(epoch_, std::memory_order_relaxed);
+  return wake;
+}
+
+void Sleeper::arm_for_outside() noexcept {
+  bell_->drain();
+  arm();
+}
+
+bool Sleeper::hung_up() const noexcept {
+  const auto events = os::poll_one(control_, POLLRDHUP, os::no_wait);
+  return !events || (*events & gone) != 0;
+}
+
+Sleeper::Block Sleeper::sleep(Deadline deadline, int rings_without_news) const noexcept {
+  std::array<pollfd, 2> fds{pollfd{.fd = control_.native(), .events = POLLRDHUP, .revents = 0},
+                            pollfd{.fd = bell_->fd().native(), .events = POLLIN, .revents = 0}};
+  const bool liar = rings_without_news > patience_with_rings;
+  const auto ready = liar ? os::poll({fds.data(), 1}, earlier(deadline, Deadline{pause_for_liars}))
+                          : os::poll(fds, deadline);
+  // A bell that hung up has lost its ringer, as the control socket is about to tell.
+  if (!ready || (fds[0].revents & gone) != 0 || (fds[1].revents & gone) != 0) {
+    return Block::hung_up;
+  }
+  if (*ready == 0 && (!liar || deadline.expired())) return Block::timed_out;
+  bell_->drain();
+  return Block::rung;
+}
+
+void Sleeper::learn(Deadline::Clock::time_point began) noexcept {
+  const auto now = Deadline::Clock::now();
+  const std::uint64_t rang_at = what_ == For::data ? peer_.rang_data_at() : peer_.rang_space_at();
+  // Without a sign: a peer may say anything. WaitPolicy clamps it.
+  const auto since = static_cast<std::uint64_t>(now.time_since_epoch().count()) - rang_at;
+  policy_.woken(now - began, std::chrono::nanoseconds{static_cast<std::int64_t>(since)});
+}
+
+}  // namespace bulkhead::transport::shm
