@@ -42,6 +42,7 @@ struct Sandbox {
     all,
   };
   enum class Network : std::uint8_t { none, inherit };
+  /// `none`: starting one fails with EAGAIN. Only the filter can tell, so not with Calls::all.
   enum class Threads : std::uint8_t { none, allowed };
   enum class Need : std::uint8_t {
     off,          ///< not wanted
@@ -132,14 +133,17 @@ BULKHEAD_API std::ostream& operator<<(std::ostream& out, const SandboxReport& re
 namespace sandbox {
 
 /// No sandbox: for processes as trustworthy as this one.
-inline const Sandbox none{
-    .name = "none",
-    .calls = Sandbox::Calls::all,
-    .network = Sandbox::Network::inherit,
-    .namespaces = Sandbox::Need::off,
-    .landlock = Sandbox::Need::off,
-    .limits = {
-        .memory_bytes = 0, .mapped_bytes = 0, .file_bytes = 0, .cpu_seconds = 0, .descriptors = 0}};
+inline const Sandbox none{.name = "none",
+                          .calls = Sandbox::Calls::all,
+                          .network = Sandbox::Network::inherit,
+                          .namespaces = Sandbox::Need::off,
+                          .landlock = Sandbox::Need::off,
+                          .limits = {.memory_bytes = 0,
+                                     .mapped_bytes = 0,
+                                     .file_bytes = 0,
+                                     .cpu_seconds = 0,
+                                     .descriptors = 0,
+                                     .tasks = 0}};
 
 /// Nothing but computing on what it is sent.
 inline const Sandbox compute_only{};
