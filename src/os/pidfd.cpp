@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/pidfd.hpp"
 
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "os/kernel.hpp"
 #include "os/poll.hpp"
@@ -58,7 +59,8 @@ void reap(FdView pidfd) {
 }
 
 Result<void> send_signal(FdView pidfd, int signal) {
-  if (::pidfd_send_signal(pidfd.native(), signal, nullptr, 0) != 0) {
+  // glibc 2.36 declares pidfd_send_signal without C linkage.
+  if (::syscall(SYS_pidfd_send_signal, pidfd.native(), signal, nullptr, 0) != 0) {
     return failed("signal", "process");
   }
   return {};
