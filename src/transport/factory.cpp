@@ -10,18 +10,6 @@
 #include "transport/unix_meeting.hpp"
 #include "transport/unix_socket.hpp"
 
-#if !__has_include("transport/shm/shm_link.cpp")  // interim
-namespace bulkhead::transport {
-Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(const ChannelOptions&,
-                                                                              const ShmSetup&) {
-  return fail(ErrorKind::unsupported);
-}
-Result<std::unique_ptr<Link>> adopt_shm(Fd, const ChannelOptions&, const ShmSetup&) {
-  return fail(ErrorKind::unsupported);
-}
-}  // namespace bulkhead::transport
-#endif
-
 namespace bulkhead::transport {
 namespace {
 

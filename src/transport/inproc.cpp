@@ -173,6 +173,7 @@ class InprocLink final : public LinkWithoutMemory {
 
   void close() noexcept override {
     if (!out_) return;  // handed over
+    closed_ = true;
     out_->end_sending();
     in_->end_receiving();
     // A blocked send of ours waits on our own lane: it ends by `sender_gone_`, as does a receive.
@@ -194,6 +195,7 @@ class InprocLink final : public LinkWithoutMemory {
   std::shared_ptr<Lane> out_;
   std::shared_ptr<Lane> in_;
   std::atomic<bool> used_{false};
+  std::atomic<bool> closed_{false};
 };
 
 struct LocalEnd final : Handle::Local {
@@ -201,6 +203,7 @@ struct LocalEnd final : Handle::Local {
 };
 
 Result<Handle> InprocLink::detach() {
+  if (closed_) return fail(ErrorKind::closed);
   if (used_) {
     return fail(ErrorKind::invalid, {.cause = "this end has been used already",
                                      .remedy = "hand it over before its first use"});

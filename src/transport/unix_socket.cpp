@@ -68,6 +68,7 @@ class UnixLink final : public LinkWithoutMemory {
     return {who.pid, who.uid, who.gid};
   }
   void close() noexcept override;
+  Result<void> bind(Deadline) override { return bind(); }
   Result<Handle> detach() override;
 
  protected:
@@ -473,10 +474,10 @@ void UnixLink::close() noexcept {
 
 Result<Handle> UnixLink::detach() {
   const std::lock_guard guard{binding_};
-  if (bound_ || closed_) {
-    return fail(ErrorKind::invalid,
-                {.cause = closed_ ? "this end has been closed" : "this end has been used already",
-                 .remedy = "hand it over before its first use"});
+  if (closed_) return fail(ErrorKind::closed);
+  if (bound_) {
+    return fail(ErrorKind::invalid, {.cause = "this end has been used already",
+                                     .remedy = "hand it over before its first use"});
   }
   closed_ = true;
   return Handle{std::move(socket_), Handle::Kind::channel,
