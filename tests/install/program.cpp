@@ -1,22 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-// A user's program outside the tree, built against an installed Bulkhead.
+// A user's program outside the tree, built against an installed Bulkhead: the README's snippet with a
+// decoder for "WIDTHxHEIGHT". Prints what a picture, a broken one and a crash come back as.
+#include <chrono>
+#include <cstdint>
 #include <iostream>
+#include <string>
 
-#include <bulkhead/error.hpp>
-#include <bulkhead/result.hpp>
+#include <bulkhead/bulkhead.hpp>
 
-bulkhead::Result<int> halve(int value) {
-  if (value % 2 != 0) {
-    return bulkhead::fail(bulkhead::ErrorKind::invalid,
-                          {.operation = "halve", .object = std::to_string(value)});
+using namespace bulkhead;
+using namespace std::chrono_literals;
+
+struct Size {
+  int width = 0, height = 0;
+};
+struct Image {
+  Size size;
+  std::string pixels;
+};
+
+struct Decoder {
+  Result<Image> decode(std::string png, Size limit);
+};
+BULKHEAD_INTERFACE(Decoder, decode)
+
+struct PngDecoder {
+  Result<Image> decode(const std::string& png, Size limit) {
+    if (png == "crash") *reinterpret_cast<volatile int*>(std::uintptr_t{0x10}) = 1;
+    if (png != "30x20" || limit.width < 30)
+      return fail(ErrorKind::invalid, {.cause = "not a picture"});
+    return Image{{30, 20}, std::string(600, 'p')};
   }
-  return value / 2;
-}
+};
 
-int main() {
-  if (auto odd = halve(3))
-    return 1;
-  else
-    std::cout << odd.error() << '\n';
-  if (*halve(4) == 2) std::cout << "hello from outside the tree\n";
+void decoder(Bootstrap& boot) { boot.serve<Decoder>(PngDecoder{}); }  // runs in the child
+
+int main(int argc, char** argv) {
+  bulkhead::init(argc, argv);  // a child goes no further
+  for (std::string png : {"30x20", "what", "crash"}) {
+    Process child = or_exit(spawn<decoder>({.sandbox = sandbox::compute_only}));
+    Remote<Decoder> remote{child.channel(), {.deadline = 20s}};
+    if (auto image = remote.decode(png, {4096, 4096}))
+      std::cout << image->size.width << " wide\n";
+    else
+      std::cout << image.error() << '\n';
+  }
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole public API, for programs that do not count their includes. <bulkhead/asio.hpp>, which
+// defines the async_ forms and costs a second of compile time, is included where it is used.
+#pragma once
+
+#include <bulkhead/address.hpp>
+#include <bulkhead/bytes.hpp>
+#include <bulkhead/channel.hpp>
+#include <bulkhead/deadline.hpp>
+#include <bulkhead/error.hpp>
+#include <bulkhead/exit.hpp>
+#include <bulkhead/fd.hpp>
+#include <bulkhead/handle.hpp>
+#include <bulkhead/interface.hpp>
+#include <bulkhead/listener.hpp>
+#include <bulkhead/message.hpp>
+#include <bulkhead/process.hpp>
+#include <bulkhead/region.hpp>
+#include <bulkhead/result.hpp>
+#include <bulkhead/sandbox.hpp>
+#include <bulkhead/service.hpp>
+#include <bulkhead/stream.hpp>
+#include <bulkhead/trust.hpp>
+#include <bulkhead/wait_set.hpp>
+#include <bulkhead/wire.hpp>
