@@ -34,6 +34,24 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
   return all;
 }
 
+/// All rounds, the pairs' one behind the other; a contender that failed in one has failed.
+PairResult run_pairs(const std::vector<Contender>& contenders, const DuelOptions& options) {
+  PairOptions share = options.pair;
+  share.rounds = std::max(1, options.pair.rounds / options.pairs);
+  PairResult all = run_survivors(contenders, share);
+  for (int pair = 1; pair < options.pairs; ++pair) {
+    const PairResult next = run_survivors(contenders, share);
+    for (std::size_t i = 0; i < contenders.size(); ++i) {
+      all.slices[i].insert(all.slices[i].end(), next.slices[i].begin(), next.slices[i].end());
+      if (all.failures[i].empty()) all.failures[i] = next.failures[i];
+    }
+  }
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    if (!all.failures[i].empty()) all.slices[i].clear();
+  }
+  return all;
+}
+
 double per_message(std::uint64_t total, const Slice& slice) {
   return static_cast<double>(total) / static_cast<double>(slice.messages);
 }
@@ -48,12 +66,24 @@ std::vector<bool> near_rounds(const std::vector<double>& yardstick) {
   return near;
 }
 
+/// A round trip in which both sides sleep has two context switches; a few may be missing.
+bool slept(const Slice& slice) {
+  return per_message(slice.client.switches + slice.server.switches, slice) > 1.8;
+}
+
+/// Where too little is left, everything counts: a figure with a grain of salt is better than none.
+void keep_apart(Figures& figures, const std::vector<bool>& which) {
+  const auto left = std::count(which.begin(), which.end(), true);
+  if (left * 4 >= std::ssize(which)) figures.counts = which;
+}
+
 Figures summarise(const std::vector<Slice>& slices, std::string failure) {
   Figures figures;
   figures.failure = std::move(failure);
   std::uint64_t messages = 0, elapsed = 0, switches = 0, cpu = 0;
   for (const Slice& slice : slices) {
     figures.ns.push_back(per_message(slice.elapsed_ns, slice));
+    figures.counts.push_back(true);
     messages += slice.messages;
     elapsed += slice.elapsed_ns;
     switches += slice.client.switches + slice.server.switches;
@@ -63,14 +93,6 @@ Figures summarise(const std::vector<Slice>& slices, std::string failure) {
   figures.switches = static_cast<double>(switches) / static_cast<double>(messages);
   figures.cores_burnt = static_cast<double>(cpu) / static_cast<double>(elapsed);
   return figures;
-}
-
-std::vector<double> chosen(const std::vector<double>& values, const std::vector<bool>& near) {
-  std::vector<double> result;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (near[i]) result.push_back(values[i]);
-  }
-  return result;
 }
 
 void count_calls(const std::vector<Contender>& contenders, const DuelOptions& options, Duel& duel) {
@@ -107,26 +129,39 @@ double median(std::vector<double> values) {
 }
 
 double Duel::ratio(std::size_t of, std::size_t to) const {
+  const Figures& a = figures[of];
+  const Figures& b = figures[to];
   std::vector<double> ratios;
-  for (std::size_t round = 0; round < near.size(); ++round) {
-    if (near[round]) ratios.push_back(figures[of].ns[round] / figures[to].ns[round]);
+  for (std::size_t round = 0; round < a.ns.size(); ++round) {
+    if (a.counts[round] && b.counts[round]) ratios.push_back(a.ns[round] / b.ns[round]);
   }
-  return median(std::move(ratios));
+  return ratios.empty() ? a.median_ns / b.median_ns : median(std::move(ratios));
 }
 
 Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options) {
-  PairResult result = run_survivors(contenders, options.pair);
+  PairResult result = run_pairs(contenders, options);
   Duel duel;
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     duel.figures.push_back(summarise(result.slices[i], std::move(result.failures[i])));
   }
-  duel.near.assign(static_cast<std::size_t>(options.pair.rounds), true);
+  std::vector<bool> near;
   if (options.yardstick && duel.figures[*options.yardstick].ran()) {
-    duel.near = near_rounds(duel.figures[*options.yardstick].ns);
+    near = near_rounds(duel.figures[*options.yardstick].ns);
   }
-  duel.far_rounds = static_cast<int>(std::count(duel.near.begin(), duel.near.end(), false));
-  for (Figures& figures : duel.figures) {
-    if (figures.ran()) figures.median_ns = median(chosen(figures.ns, duel.near));
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    Figures& figures = duel.figures[i];
+    if (!figures.ran()) continue;
+    if (!near.empty()) keep_apart(figures, near);
+    if (options.asleep) {
+      std::vector<bool> sleeping;
+      for (const Slice& slice : result.slices[i]) sleeping.push_back(slept(slice));
+      keep_apart(figures, sleeping);
+    }
+    std::vector<double> counting;
+    for (std::size_t round = 0; round < figures.ns.size(); ++round) {
+      if (figures.counts[round]) counting.push_back(figures.ns[round]);
+    }
+    figures.median_ns = median(std::move(counting));
   }
   if (options.counted_messages != 0) count_calls(contenders, options, duel);
   return duel;

@@ -5,9 +5,11 @@
 // cores about within a second, so that two runs one after the other compare two hosts; two slices
 // of one round do not.
 //
-// Where the cache line goes back and forth in every round (the yardstick), rounds in which it took
-// more than twice what it takes at best are kept apart: the host had the cores far from each other
-// then.
+// Two kinds of rounds are kept apart. Where the cache line goes back and forth in every round (the
+// yardstick), those in which it took more than twice what it takes at best: the host had the cores far
+// from each other then. And where sleeping is measured, those in which one of the two compared did not
+// sleep: two sides can fall into step, each finding the answer there when it comes back from waking
+// the other.
 #pragma once
 
 #include <memory>
@@ -23,9 +25,10 @@ namespace bulkhead::bench {
 /// back).
 struct Figures {
   std::string failure;                 // why it did not run; empty when it did
-  std::vector<double> ns;              // by round, the far ones included
-  double median_ns = 0;                // over the near rounds
-  double switches = 0;                 // voluntary context switches of both sides
+  std::vector<double> ns;              // by round, those kept apart included
+  std::vector<bool> counts;            // by round: it is not kept apart
+  double median_ns = 0;                // over the rounds that count
+  double switches = 0;                 // context switches of both sides
   double cores_burnt = 0;              // processor time of both sides over elapsed time
   std::optional<double> system_calls;  // of both sides, where they can be counted
 
@@ -34,17 +37,20 @@ struct Figures {
 
 struct Duel {
   std::vector<Figures> figures;  // in the order of the contenders
-  std::vector<bool> near;        // by round
-  int far_rounds = 0;
 
-  /// Median over the near rounds of what `of` took divided by what `to` took in the same round.
+  /// Median, over the rounds that count for both, of what `of` took divided by what `to` took.
   double ratio(std::size_t of, std::size_t to) const;
 };
 
 struct DuelOptions {
   PairOptions pair;
+  /// How many pairs, one after the other, share the rounds. Each has fresh memory: where its pages
+  /// lie in the caches is luck, and no contender should keep good or bad luck for a whole duel.
+  int pairs = 1;
   /// The contender that tells near rounds from far ones, where there is one.
   std::optional<std::size_t> yardstick;
+  /// Both sides are to sleep in every message.
+  bool asleep = false;
   /// Count system calls in a second pair, over so many messages for each contender; zero: do not.
   std::uint64_t counted_messages = 0;
 };

@@ -161,6 +161,7 @@ class Server : Half {
     Variant& contender = variant(line_.contender);
     const std::uint64_t messages = line_.messages;
     const Usage before = thread_usage(counter());
+    contender.has_last_message = [this] { line_.finished.raise(step_); };
     line_.begun.raise(step_);
     contender.server(messages);
     if (counter()) line_.usage = thread_usage(counter()) - before;
@@ -231,6 +232,7 @@ class Client : Half {
 
   bool set_up(std::uint32_t index) {
     Failure& mine = store_.failure(index);
+    if (mine.text[0]) return false;  // it was not even created
     order(Operation::prepare, index);
     complete(index);
     if (!line(index).failure.text[0]) {
@@ -362,7 +364,9 @@ PairResult run_pair(const std::vector<Contender>& contenders, const PairOptions&
   const std::size_t rounds =
       options.counted_messages != 0 ? 1 : static_cast<std::size_t>(options.rounds);
   Store store{contenders.size(), rounds};
-  for (const Contender& contender : contenders) contender.variant->create();
+  for (std::size_t i = 0; i < contenders.size(); ++i) {
+    guarded(store.failure(i), [&] { contenders[i].variant->create(); });
+  }
 
   const auto server = [&](Kind kind) { Server{store, contenders, options, kind}.run(); };
   std::vector<pid_t> children;

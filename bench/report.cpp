@@ -70,7 +70,7 @@ void print_table(std::FILE* out, const std::vector<Row>& rows) {
   fmt::print(out,
              "\nx floor, x ring, x raw, x chan.: medians of the ratios taken round by round; for "
              "rates, more is "
-             "better.\ncalls, switches: system calls and voluntary context switches per message, "
+             "better.\ncalls, switches: system calls and context switches per message, "
              "both sides.\n");
 }
 
@@ -95,7 +95,7 @@ std::string to_json(const std::vector<Row>& rows) {
     put(object, "system_calls", row.system_calls);
     put(object, "switches", row.switches);
     object["rounds"] = row.rounds;
-    object["far_rounds"] = row.far_rounds;
+    object["rounds_apart"] = row.rounds_apart;
     if (!row.note.empty()) object["note"] = row.note;
     list.push_back(std::move(object));
   }

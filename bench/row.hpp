@@ -28,9 +28,9 @@ struct Row {
   std::optional<double> ratio_raw;      // to the raw calls of the same mechanism
   std::optional<double> ratio_channel;  // a typed call to the Channel under it
   std::optional<double> system_calls;   // per message, both sides
-  std::optional<double> switches;       // voluntary context switches per message, both sides
+  std::optional<double> switches;       // context switches per message, both sides
   int rounds = 0;                       // that count
-  int far_rounds = 0;                   // kept apart
+  int rounds_apart = 0;                 // kept apart: see duel.hpp
   std::string note;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bench/channel_variant.hpp"
 #include "bench/job.hpp"
 #include "bench/ring_variant.hpp"
+#include "bench/service_variant.hpp"
 #include "bench/unix_raw.hpp"
 
 namespace bulkhead::bench {
@@ -23,7 +25,13 @@ const std::vector<Subject>& subjects() {
   static const std::vector<Subject> all = {
       {.mechanism = "shm", .api = "ring", .make = bare_ring},
       {.mechanism = "threads", .api = "ring", .kind = Kind::threads, .make = bare_ring},
+      {.mechanism = "shm", .api = "channel", .make = shm_channel},
+      {.mechanism = "shm", .api = "service", .make = shm_service},
       {.mechanism = "unix", .api = "raw", .through_kernel = true, .make = unix_raw},
+      {.mechanism = "unix", .api = "channel", .through_kernel = true, .make = unix_channel},
+      {.mechanism = "unix", .api = "service", .through_kernel = true, .make = unix_service},
+      {.mechanism = "inproc", .api = "channel", .kind = Kind::threads, .make = inproc_channel},
+      {.mechanism = "inproc", .api = "service", .kind = Kind::threads, .make = inproc_service},
   };
   return all;
 }

@@ -8,6 +8,7 @@
 #include "bench/duel.hpp"
 #include "bench/floors.hpp"
 #include "bench/job.hpp"
+#include "bench/spawn_variant.hpp"
 
 namespace bulkhead::bench {
 
@@ -74,8 +75,7 @@ class Bench {
   void note(std::string text) { suite_.notes.push_back(std::move(text)); }
   std::vector<Entry> contenders(const Job& job) const;
   Duel fight(const std::vector<Entry>& entries, const Job& job, bool yardstick);
-  Row row_for(const Entry& entry, const Figures& figures, const Duel& duel, const Job& job,
-              const char* what) const;
+  Row row_for(const Entry& entry, const Figures& figures, const Job& job, const char* what) const;
   void emit_rate(Row row, double floor_ns, double ns, double ratio);
 
   SuiteOptions options_;
@@ -122,9 +122,11 @@ Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardst
   const bool slow = job.mode == Mode::sleeping || job.placement == Placement::one_core;
   DuelOptions options;
   options.pair.placement = job.placement;
-  options.pair.rounds = options_.quick ? (slow ? 15 : 30) : (slow ? 40 : 60);
+  options.pair.rounds = options_.quick ? (slow ? 16 : 30) : (slow ? 40 : 60);
   options.pair.slice_ns = (options_.quick ? 1'000'000u : 4'000'000u) * (slow ? 2u : 1u);
+  options.pairs = options_.quick ? 2 : 5;
   if (yardstick) options.yardstick = 0;
+  options.asleep = job.shape == Shape::round_trip && job.mode == Mode::sleeping;
   if (counting_)
     options.counted_messages = job.bytes >= 1048576 ? 20 : job.mode == Mode::sleeping ? 100 : 500;
 
@@ -140,7 +142,7 @@ Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardst
   return duel;
 }
 
-Row Bench::row_for(const Entry& entry, const Figures& figures, const Duel& duel, const Job& job,
+Row Bench::row_for(const Entry& entry, const Figures& figures, const Job& job,
                    const char* what) const {
   // A round trip is two messages.
   const double messages = entry.shape == Shape::round_trip ? 2 : 1;
@@ -155,8 +157,8 @@ Row Bench::row_for(const Entry& entry, const Figures& figures, const Duel& duel,
   row.unit = "ns";
   row.switches = figures.switches / messages;
   if (figures.system_calls) row.system_calls = *figures.system_calls / messages;
-  row.far_rounds = duel.far_rounds;
-  row.rounds = static_cast<int>(duel.near.size()) - duel.far_rounds;
+  row.rounds = static_cast<int>(std::ranges::count(figures.counts, true));
+  row.rounds_apart = static_cast<int>(std::ranges::count(figures.counts, false));
   return row;
 }
 
@@ -189,7 +191,7 @@ void Bench::floors() {
   const Duel duel = fight(entries, job, false);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!duel.figures[i].ran()) continue;
-    Row row = row_for(entries[i], duel.figures[i], duel, job, i == 0 ? "round_trip" : "one_way");
+    Row row = row_for(entries[i], duel.figures[i], job, i == 0 ? "round_trip" : "one_way");
     row.floor = entries[i].mechanism;
     row.floor_value = row.value;
     row.ratio = 1;
@@ -211,11 +213,13 @@ void Bench::starts() {
       {.mechanism = "fork", .api = "raw", .variant = fork_start(), .shape = Shape::alone});
   entries.push_back(
       {.mechanism = "thread", .api = "raw", .variant = thread_start(), .shape = Shape::alone});
+  entries.push_back(
+      {.mechanism = "process", .api = "channel", .variant = spawn_start(), .shape = Shape::alone});
   const Duel duel = fight(entries, job, false);
   if (!duel.figures[0].ran()) return;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!duel.figures[i].ran()) continue;
-    Row row = row_for(entries[i], duel.figures[i], duel, job, "start");
+    Row row = row_for(entries[i], duel.figures[i], job, "start");
     row.floor = "exec";
     row.floor_value = duel.figures[0].median_ns;
     row.ratio = duel.ratio(i, 0);
@@ -238,7 +242,7 @@ void Bench::round_trip(const Job& job) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];
     if (!entry.reported || !duel.figures[i].ran()) continue;
-    Row row = row_for(entry, duel.figures[i], duel, job, "round_trip");
+    Row row = row_for(entry, duel.figures[i], job, "round_trip");
     row.floor = entries[0].mechanism;
     row.floor_value = duel.figures[0].median_ns;
     row.ratio = duel.ratio(i, 0);
@@ -266,7 +270,7 @@ void Bench::one_way(const Job& job) {
     const std::size_t floor =
         entry.through_kernel ? place_of(entries, duel, entry.mechanism, "raw") : ring;
     if (floor >= entries.size()) continue;
-    Row row = row_for(entry, duel.figures[i], duel, job, "one_way");
+    Row row = row_for(entry, duel.figures[i], job, "one_way");
     row.floor = entry.through_kernel ? entry.mechanism + "_raw" : "ring";
     emit_rate(std::move(row), duel.figures[floor].median_ns, duel.figures[i].median_ns,
               duel.ratio(floor, i));

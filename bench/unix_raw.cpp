@@ -18,6 +18,7 @@ namespace bulkhead::bench {
 namespace {
 
 constexpr std::size_t largest_packet = 65536;
+constexpr int send_buffer = 256 * 1024;  // what a channel has, too
 
 class Socket {
  public:
@@ -53,6 +54,8 @@ class UnixRaw : public Variant {
     int ends[2];
     const int type = job_.bytes <= largest_packet ? SOCK_SEQPACKET : SOCK_STREAM;
     if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
+    for (const int end : ends)
+      ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     client_ = Socket{ends[0]};
     server_ = Socket{ends[1]};
   }

@@ -10,7 +10,8 @@
 namespace bulkhead::bench {
 
 struct Usage {
-  std::uint64_t switches = 0;  // voluntary: each is a sleep or a yield
+  std::uint64_t switches =
+      0;  // sleeps, yields, and being pushed off the core by the one just woken
   std::uint64_t cpu_ns = 0;
   std::uint64_t calls = 0;  // zero unless counted
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace bulkhead::bench {
 
@@ -36,6 +37,10 @@ class Variant {
   /// Ends one side; names on the machine are removed here, for the process then leaves without
   /// destructors.
   virtual void close(Side) noexcept {}
+
+  /// Set before server(): ends a one-way slice. For those whose server() does not return at once when
+  /// it has the last message.
+  std::function<void()> has_last_message;
 };
 
 }  // namespace bulkhead::bench

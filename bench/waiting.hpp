@@ -23,14 +23,14 @@ static_assert(sizeof(Counter) == 128);
 /// Both sides poll hard, for two cores.
 struct Spin {
   static void raise(Counter& counter, std::uint64_t value) noexcept {
-    // ORDER release, bench.counter.raise: what was written before it is seen by
-    // bench.counter.await. No store-load order is needed, nobody sleeps.
+    // ORDER(bench.raise): what was written before is complete; pairs with ORDER(bench.await). Not
+    // stronger: nobody decides by this word and another whether to sleep.
     counter.value.store(value, std::memory_order_release);
   }
   static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
     std::uint64_t value = 0;
     do {
-      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      // ORDER(bench.await): sees all that was written before; pairs with ORDER(bench.raise).
       value = counter.value.load(std::memory_order_acquire);
     } while (value == seen);
     return value;
@@ -42,7 +42,7 @@ struct Yield {
   static void raise(Counter& counter, std::uint64_t value) noexcept { Spin::raise(counter, value); }
   static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
     for (;;) {
-      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      // ORDER(bench.await): sees all that was written before; pairs with ORDER(bench.raise).
       const std::uint64_t value = counter.value.load(std::memory_order_acquire);
       if (value != seen) return value;
       ::sched_yield();
@@ -62,7 +62,7 @@ struct Sleep {
   }
   static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
     for (;;) {
-      // ORDER acquire, bench.counter.await: pairs with bench.counter.raise.
+      // ORDER(bench.await): sees all that was written before; pairs with ORDER(bench.raise).
       const std::uint64_t value = counter.value.load(std::memory_order_acquire);
       if (value != seen) return value;
       futex_wait(&counter.value, static_cast<std::uint32_t>(seen));

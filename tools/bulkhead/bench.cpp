@@ -7,8 +7,10 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
+#include "bench/floors.hpp"
 #include "bench/suite.hpp"
 #include "tools/bulkhead/verb.hpp"
 
@@ -69,6 +71,10 @@ class Bench : public Verb {
 };
 
 }  // namespace
+
+void leave_if_started_by_bench(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], bench::leave_at_once) == 0) ::_exit(0);
+}
 
 std::unique_ptr<Verb> bench_verb(CLI::App& app) { return std::make_unique<Bench>(app); }
 

@@ -3,18 +3,15 @@
 // The `bulkhead` command: one verb a file.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <unistd.h>
 #include <vector>
 
-#include "bench/floors.hpp"
 #include "tools/bulkhead/verb.hpp"
 
 int main(int argc, char** argv) {
-  // The bench starts this program to measure the start of a program.
-  if (argc == 2 && std::strcmp(argv[1], bulkhead::bench::leave_at_once) == 0) ::_exit(0);
+  bulkhead::tools::leave_if_started_by_bench(argc, argv);
 
   CLI::App app{"Programs made of several processes: measure what they cost on this machine",
                "bulkhead"};

@@ -28,4 +28,7 @@ class Verb {
 
 std::unique_ptr<Verb> bench_verb(CLI::App& app);
 
+/// The bench starts this program to measure the start of a program; such a one leaves here and now.
+void leave_if_started_by_bench(int argc, char** argv);
+
 }  // namespace bulkhead::tools

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Over memory one call does for hot and cold peers: the channel itself learns how to wait. A
+// mechanism of the kernel sleeps when it waits, so a hot side polls with try_receive, and yields in
+// between on one core.
+#include "bench/channel_variant.hpp"
+
+#include <sched.h>
+
+#include "bench/channel_pair.hpp"
+#include "bench/payload.hpp"
+
+namespace bulkhead::bench {
+
+namespace {
+
+/// Half of it is the largest loan.
+std::size_t capacity_for(const Job& job) {
+  const bool large_loan = job.mode == Mode::in_place && job.bytes > 65536;
+  return large_loan ? 4 * job.bytes : ChannelOptions{}.capacity_bytes;
+}
+
+class ChannelVariant : public Variant {
+ public:
+  ChannelVariant(Mechanism mechanism, const Job& job)
+      : mechanism_{mechanism},
+        job_{job},
+        polling_{job.shape == Shape::round_trip && job.mode == Mode::hot &&
+                 mechanism != Mechanism::shm},
+        client_buffer_{job.bytes, job.offset} {}
+
+  void create() override { ends_.create(mechanism_, {.capacity_bytes = capacity_for(job_)}); }
+  void connect(Side side) override { ends_.connect(side, job_); }
+  void close(Side side) noexcept override { ends_.close(side); }
+
+  void client(std::uint64_t count) override {
+    Channel& channel = ends_.end(Side::client);
+    const Deadline deadline = slice_deadline();
+    if (job_.shape == Shape::one_way) return stream_out(channel, count, deadline);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      checked(channel.send(Bytes{client_buffer_.message(i), job_.bytes}, deadline));
+      receive(channel, client_message_, deadline);
+    }
+  }
+
+  void server(std::uint64_t count) override {
+    Channel& channel = ends_.end(Side::server);
+    const Deadline deadline = slice_deadline();
+    if (job_.shape == Shape::one_way) return stream_in(channel, count, deadline);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      receive(channel, server_message_, deadline);
+      checked(channel.send(server_message_.bytes(), deadline));
+    }
+  }
+
+ private:
+  void receive(Channel& channel, Message& into, Deadline deadline) {
+    if (!polling_) return checked(channel.receive(into, deadline));
+    for (;;) {
+      Result<Message> message = channel.try_receive();
+      if (message) {
+        into = std::move(*message);
+        return;
+      }
+      if (message.error() != ErrorKind::empty) checked(std::move(message));
+      if (job_.placement == Placement::one_core) ::sched_yield();
+    }
+  }
+
+  void stream_out(Channel& channel, std::uint64_t count, Deadline deadline) {
+    if (job_.mode == Mode::in_place) {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        Loan loan = checked(channel.loan(job_.bytes, deadline));
+        fill(loan.bytes().data(), job_.bytes, i);
+        checked(channel.send(std::move(loan)));
+      }
+      return;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      checked(channel.send(Bytes{client_buffer_.message(i), job_.bytes}, deadline));
+    }
+  }
+
+  void stream_in(Channel& channel, std::uint64_t count, Deadline deadline) {
+    if (job_.mode == Mode::in_place) {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const View view = checked(channel.receive_view(deadline));
+        read_all(view.bytes().data(), job_.bytes);
+      }
+      return;
+    }
+    for (std::uint64_t i = 0; i < count; ++i) {
+      checked(channel.receive(server_message_, deadline));
+      touched(server_message_.bytes().data());
+    }
+  }
+
+  const Mechanism mechanism_;
+  const Job job_;
+  const bool polling_;
+  ChannelPair ends_;
+  Buffer client_buffer_;
+  alignas(128) Message client_message_;
+  alignas(128) Message server_message_;
+};
+
+}  // namespace
+
+std::unique_ptr<Variant> shm_channel(const Job& job) {
+  return std::make_unique<ChannelVariant>(Mechanism::shm, job);
+}
+
+std::unique_ptr<Variant> unix_channel(const Job& job) {
+  if (job.mode == Mode::in_place) return nullptr;
+  return std::make_unique<ChannelVariant>(Mechanism::unix_socket, job);
+}
+
+std::unique_ptr<Variant> inproc_channel(const Job& job) {
+  if (job.mode == Mode::in_place) return nullptr;
+  return std::make_unique<ChannelVariant>(Mechanism::inproc, job);
+}
+
+}  // namespace bulkhead::bench

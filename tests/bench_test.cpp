@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// `bulkhead bench` as a user runs it: the quick run gives every row, each with the floor it is
+// measured against, in JSON that another program can read. How fast anything is, is not asserted.
+#include <cmath>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <set>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+#include "support/census.hpp"
+#include "support/children.hpp"
+#include "support/watchdog.hpp"
+
+#if __has_include(<nlohmann/json.hpp>)
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using bulkhead::test::Child;
+using bulkhead::test::temporary_folder;
+using bulkhead::test::waiting_for;
+using Json = nlohmann::json;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;
+};
+
+Outcome run_command(const std::vector<std::string>& arguments) {
+  Child child = Child::start("bulkhead", arguments);
+  child.close_input();
+  const auto waiting = waiting_for("bulkhead " + arguments.front());
+  Outcome outcome;
+  outcome.output = child.read_all();
+  const int status = child.wait();
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return outcome;
+}
+
+bool command_is_built() {
+  return ::access(bulkhead::test::program_path("bulkhead").c_str(), X_OK) == 0;
+}
+
+bool instrumented() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+/// What tells one row from another: "shm channel round_trip 64 hot 2".
+std::string key(const Json& row) {
+  std::string text;
+  for (const char* field : {"mechanism", "api", "what"})
+    text += row.at(field).get<std::string>() + ' ';
+  text +=
+      std::to_string(row.at("bytes").get<std::size_t>()) + ' ' + row.at("mode").get<std::string>();
+  return text + ' ' + std::to_string(row.at("cores").get<int>());
+}
+
+std::set<std::string> keys(const Json& rows) {
+  std::set<std::string> all;
+  for (const Json& row : rows) all.insert(key(row));
+  return all;
+}
+
+bool two_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) >= 2;
+}
+
+/// The rows that must be there whatever the machine: mechanism, api and modes of each.
+std::vector<std::string> required() {
+  std::vector<std::string> all{
+      "futex raw round_trip 4 sleeping 1", "cache_line raw round_trip 64 hot 1",
+      "exec raw start 0 sleeping 1",       "fork raw start 0 sleeping 1",
+      "thread raw start 0 sleeping 1",     "process channel start 0 sleeping 1",
+      "syscall raw round_trip 0 hot 1",    "memcpy raw one_way 4096 copied 1"};
+  const std::vector<std::string> cores =
+      two_cores() ? std::vector<std::string>{"1", "2"} : std::vector<std::string>{"1"};
+  for (const std::string& count : cores) {
+    for (const char* size : {"64", "4096", "65536"}) {
+      const auto add = [&](const char* subject, const char* mode) {
+        all.push_back(std::string{subject} + " round_trip " + size + ' ' + mode + ' ' + count);
+      };
+      for (const char* mode : {"hot", "sleeping"}) {
+        for (const char* subject :
+             {"shm ring", "threads ring", "unix raw", "shm channel", "shm service", "unix channel",
+              "unix service", "inproc channel", "inproc service"}) {
+          add(subject, mode);
+        }
+      }
+    }
+  }
+  if (!two_cores()) return all;
+  for (const char* size : {"64", "65536", "1048576"}) {
+    for (const char* subject :
+         {"shm ring", "threads ring", "unix raw", "shm channel", "shm service", "unix channel",
+          "unix service", "inproc channel", "inproc service"}) {
+      all.push_back(std::string{subject} + " one_way " + size + " copied 2");
+    }
+    for (const char* subject : {"shm ring", "threads ring", "shm channel"}) {
+      all.push_back(std::string{subject} + " one_way " + size + " in_place 2");
+    }
+  }
+  return all;
+}
+
+void expect_number(const Json& row, const char* field) {
+  ASSERT_TRUE(row.contains(field)) << field << " in " << row;
+  ASSERT_TRUE(row.at(field).is_number()) << field << " in " << row;
+  EXPECT_TRUE(std::isfinite(row.at(field).get<double>())) << row;
+  EXPECT_GT(row.at(field).get<double>(), 0) << field << " in " << row;
+}
+
+/// A median of ratios is not the ratio of medians, but on one duel it is not far from it.
+void expect_consistent(const Json& row) {
+  const double quotient = row.at("value").get<double>() / row.at("floor_value").get<double>();
+  const double ratio = row.at("ratio").get<double>();
+  EXPECT_GT(ratio, quotient / 10) << row;
+  EXPECT_LT(ratio, quotient * 10) << row;
+}
+
+TEST(bench, the_quick_run_gives_every_row_beside_its_floor) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  if (instrumented()) GTEST_SKIP() << "times under a sanitizer say nothing";
+  const std::string file = temporary_folder() / "rows.json";
+  const Outcome outcome = run_command({"bench", "--quick", "--json", file});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_THAT(outcome.output, testing::HasSubstr("round_trip"));
+
+  const Json rows = Json::parse(std::ifstream{file});
+  ASSERT_TRUE(rows.is_array());
+  for (const Json& row : rows) {
+    for (const char* field : {"value", "floor_value", "ratio", "cores"}) expect_number(row, field);
+    for (const char* field : {"unit", "floor"}) EXPECT_TRUE(row.at(field).is_string()) << row;
+    const bool hot_trip = row.at("what") == "round_trip" && row.at("mode") == "hot";
+    if (hot_trip && row.at("mechanism") != "syscall") expect_number(row, "ratio_ring");
+    expect_consistent(row);
+  }
+  const std::set<std::string> present = keys(rows);
+  for (const std::string& name : required())
+    EXPECT_TRUE(present.contains(name)) << name << " is missing";
+}
+
+TEST(bench, a_file_that_cannot_be_written_is_told_before_anything_is_measured) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  const std::string file = temporary_folder() / "no_such_folder" / "rows.json";
+  const Outcome outcome = run_command({"bench", "--quick", "--json", file});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+}
+
+TEST(command, an_unknown_verb_is_refused_and_the_version_is_told) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  EXPECT_NE(run_command({"no-such-verb"}).exit_code, 0);
+  const Outcome version = run_command({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.output, testing::StartsWith("bulkhead "));
+}
+
+}  // namespace
+
+#else
+
+TEST(bench, needs_the_json_library) { GTEST_SKIP() << "nlohmann-json is not installed"; }
+
+#endif
