@@ -110,9 +110,9 @@ void memory(Entries& list) {
 
 void threads(Entries& list, Sandbox::Threads declared) {
   allow(list,
-        {"futex", "set_robust_list", "get_robust_list", "rseq", "set_tid_address", "sched_yield",
-         "sched_getaffinity", "sched_getparam", "sched_getscheduler", "sched_get_priority_max",
-         "sched_get_priority_min", "getcpu", "gettid", "exit", "restart_syscall"});
+        {"futex", "set_robust_list", "rseq", "set_tid_address", "sched_yield", "sched_getaffinity",
+         "sched_getparam", "sched_getscheduler", "sched_get_priority_max", "sched_get_priority_min",
+         "getcpu", "gettid", "exit", "restart_syscall"});
   // Its flags lie in memory, where no filter sees them; libc falls back to clone.
   answer(list, ENOSYS, {"clone3"});
   constexpr std::uint64_t needed = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
@@ -126,7 +126,8 @@ void threads(Entries& list, Sandbox::Threads declared) {
   // Its own placement; that of others is theirs.
   list.push_back({"sched_setaffinity", {is_int(0, 0)}});
   list.push_back({"sched_setaffinity", {is_not(0, 0)}, EPERM});
-  answer(list, EPERM, {"sched_setscheduler", "sched_setparam", "sched_setattr", "setpriority"});
+  answer(list, EPERM,
+         {"sched_setscheduler", "sched_setparam", "sched_setattr", "setpriority", "getpriority"});
 }
 
 void clocks_and_signals(Entries& list) {
@@ -153,9 +154,9 @@ void clocks_and_signals(Entries& list) {
 }
 
 void process(Entries& list) {
-  allow(list, {"exit_group", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid",
-               "getresuid", "getresgid", "getgroups", "getpgrp", "getpgid", "getsid", "getrusage",
-               "getrlimit", "uname", "sysinfo", "getrandom", "getpriority"});
+  allow(list,
+        {"exit_group", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getresuid",
+         "getresgid", "getgroups", "getrusage", "getrlimit", "uname", "sysinfo", "getrandom"});
   // Reading limits of its own.
   list.push_back({"prlimit64", {is_int(0, 0), is(2, 0)}});
   constexpr std::uint32_t set_anonymous_name = 0x53564d41;  // PR_SET_VMA, Linux 5.17
@@ -189,9 +190,11 @@ void files_read_only(Entries& list) {
 }
 
 void files_writable(Entries& list) {
-  allow(list, {"open", "openat", "creat", "truncate", "mkdir", "mkdirat", "rmdir", "unlink",
-               "unlinkat", "rename", "renameat", "renameat2", "utimensat", "copy_file_range",
-               "sendfile", "sync_file_range"});
+  allow(list,
+        {"open", "openat", "creat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename",
+         "renameat", "renameat2", "copy_file_range", "sendfile", "sync_file_range"});
+  // Landlock does not guard the times of a file, and a path's truncation only since ABI 3.
+  answer(list, EPERM, {"truncate", "utimensat"});
   allow_values(list, "fcntl", 1,
                {F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK});
 }
