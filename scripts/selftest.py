@@ -50,6 +50,7 @@ CASES = {
     "check-style": (
         {"src/os/a.cpp": LICENCE + 'void f() { std::snprintf(0, 0, "printf("); }\n',
          "src/os/a_test.cpp": LICENCE + 'void f() { std::printf("x"); }\n',
+         "tests/a_test.cpp": LICENCE + "// Not synchronisation: any moment will do.\nusleep(1);\n",
          "include/bulkhead/a.hpp": HEADER},
         [("src/os/b.cpp", "int x;\n", "the first line is not the licence"),
          ("src/os/b.cpp", LICENCE + "void f() { std::cerr << 1; }\n", "never prints (std::cerr)"),

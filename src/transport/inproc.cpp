@@ -189,7 +189,7 @@ class InprocLink final : public LinkWithoutMemory {
   }
 
  private:
-  // ORDER used (relaxed, partner: the load in detach()): detaching beside a use is a misuse anyway.
+  // ORDER(inproc.used): no partner, as detaching beside a use is a misuse anyway; relaxed suffices.
   void use() noexcept { used_.store(true, std::memory_order_relaxed); }
 
   std::shared_ptr<Lane> out_;
