@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <utility>
 
 #include "os/condition.hpp"
@@ -13,7 +14,10 @@
 namespace bulkhead::transport::shm {
 
 Binding::Binding(Fd control, const ChannelOptions& options, ShmSetup setup)
-    : options_(options), setup_(std::move(setup)), control_(std::move(control)) {
+    : options_(options),
+      setup_(std::move(setup)),
+      control_(std::move(control)),
+      owner_(::getpid()) {
   const auto peer = os::peer_credentials(control_);
   credentials_ = {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
 }
@@ -26,6 +30,7 @@ Result<void> Binding::bind() {
 Result<void> Binding::bind_locked() {
   BULKHEAD_TRY(verdict_locked());
   if (own_) return {};
+  owner_ = ::getpid();
   OwnSegment own = BULKHEAD_TRY(OwnSegment::create(rounded_capacity(options_.capacity_bytes),
                                                    setup_.first_cursor, setup_.one_mapping.get()));
   Bell data_bell = BULKHEAD_TRY(Bell::create(options_.trust));
@@ -140,6 +145,11 @@ void Binding::close() noexcept {
   const Lock lock{mutex_};
   if (closed_here_ || detached_) return;
   closed_here_ = true;
+  // The segment is not mapped in a forked child, and the socket is still the parent's.
+  if (owner_ != ::getpid()) {
+    live_ = false;
+    return;
+  }
   if (own_) {
     // ORDER(shm.closed.tell): release, after every tail that this thread published; pairs with
     // ORDER(shm.closed.look).

@@ -113,6 +113,7 @@ class Binding {
   bool polling_ = false;             // a thread waits for the hello at the control socket
   bool closed_here_ = false;
   bool detached_ = false;
+  pid_t owner_;  // who made it, then who bound it; a forked child's copy goes without a word
   std::optional<Error> reason_;
 
   std::optional<OwnSegment> own_;
