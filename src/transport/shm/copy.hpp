@@ -23,7 +23,7 @@ inline bool is_slow_copy(const std::byte* to, const std::byte* from, std::size_t
   return size >= 2048 && distance - 1 < 63;
 }
 
-inline void copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t size) noexcept {
   if (is_slow_copy(to, from, size)) [[unlikely]] {
     copy_by_vectors(to, from, size);
   } else if (size != 0) {

@@ -101,7 +101,7 @@ Result<void> Receiver::take(const RingReader::Record& record, Message& into) {
   const std::uint32_t size = record.header.size;
   into.clear();
   if (!make_room(into, size)) return no_memory(size);
-  copy(const_cast<std::byte*>(into.bytes().data()), record.payload, size);
+  copy_bytes(const_cast<std::byte*>(into.bytes().data()), record.payload, size);
   if (reader_->consume(size)) give_back();
   return {};
 }
@@ -173,7 +173,7 @@ Result<void> Receiver::append(Bytes part) {
   if (partial_.size() < arrived_ + part.size() && !make_room(partial_, arrived_ + part.size())) {
     return no_memory(arrived_ + part.size());
   }
-  copy(const_cast<std::byte*>(partial_.bytes().data()) + arrived_, part.data(), part.size());
+  copy_bytes(const_cast<std::byte*>(partial_.bytes().data()) + arrived_, part.data(), part.size());
   arrived_ += part.size();
   partial_ongoing_ = true;
   return {};

@@ -16,7 +16,7 @@ bool RingWriter::look_for_room(std::uint64_t bytes) noexcept {
 void RingWriter::add_first_piece(std::uint32_t flags, std::uint64_t total, Bytes part) noexcept {
   // ORDER(shm.header.write): as for the header; pairs with ORDER(shm.header.read).
   reinterpret_cast<std::atomic<std::uint64_t>*>(payload())->store(total, std::memory_order_relaxed);
-  copy(payload() + total_bytes, part.data(), part.size());
+  copy_bytes(payload() + total_bytes, part.data(), part.size());
   add({.size = static_cast<std::uint32_t>(total_bytes + part.size()), .flags = flags});
 }
 

@@ -63,7 +63,7 @@ class RingWriter {
     tail_ += record_bytes(header.size);
   }
   void add(RecordHeader header, Bytes payload_bytes) noexcept {
-    copy(payload(), payload_bytes.data(), payload_bytes.size());
+    copy_bytes(payload(), payload_bytes.data(), payload_bytes.size());
     add(header);
   }
   /// The first piece of a message of `total` bytes.
