@@ -111,7 +111,10 @@ TEST(region_between_processes, outlives_a_reader_that_is_killed) {
 bool own_mounts() {
   if (::unshare(CLONE_NEWNS) == 0) return true;
   const auto uid = std::to_string(::geteuid());
+  const auto gid = std::to_string(::getegid());
   if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+  std::ofstream{"/proc/self/setgroups"} << "deny";
+  std::ofstream{"/proc/self/gid_map"} << gid << ' ' << gid << " 1\n";
   std::ofstream{"/proc/self/uid_map"} << uid << ' ' << uid << " 1\n";
   return true;
 }
