@@ -372,7 +372,7 @@ TEST(process_exit, tells_a_signal_that_was_sent_without_an_address) {
 TEST(process_exit, tells_which_exception_nobody_caught) {
   const Exit exit = exit_of<throw_up>();
   EXPECT_EQ(exit.signal, SIGABRT) << exit;
-  EXPECT_EQ(exit.detail, "std::runtime_error: bad input");
+  EXPECT_EQ(to_string(exit), "SIGABRT (std::runtime_error: bad input)");
 }
 
 TEST(process_exit, tells_when_memory_ran_out) {

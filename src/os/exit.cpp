@@ -28,6 +28,8 @@ std::string to_string(const Exit& exit) {
       std::ostringstream text;
       text << signal_name(exit.signal);
       if (exit.fault_address) text << " at 0x" << std::hex << *exit.fault_address;
+      // An exception that nobody caught.
+      if (!exit.detail.empty()) text << " (" << exit.detail << ")";
       return std::move(text).str();
     }
     case Exit::Cause::out_of_memory:

@@ -15,6 +15,10 @@ namespace {
 
 std::string in_mebibytes(std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
+std::string with_limit(std::string what, std::uint64_t limit, const std::string& spelled) {
+  return limit != 0 ? what + " of " + spelled : what;
+}
+
 /// TRUST: a terminal is not a child's to control.
 std::string cleaned(const char (&text)[sizeof(LastWords::text)]) {
   std::string out{text, ::strnlen(text, sizeof text)};
@@ -34,24 +38,24 @@ bool has_address(int code) { return code > 0 && code < SI_KERNEL; }
 Exit by_signal(int signal, const LastWords& words, const Sandbox::Limits& limits) {
   using Cause = Exit::Cause;
   Exit exit = Exit::killed(signal);
+  const auto because = [&](Cause cause, std::string detail) {
+    exit = Exit::of(cause, std::move(detail));
+  };
   if (signal == SIGXCPU) {
-    exit.cause = Cause::resource_limit;
-    exit.detail = "CPU time";
-    if (limits.cpu_seconds != 0) exit.detail += " of " + std::to_string(limits.cpu_seconds) + " s";
+    const auto limit = std::to_string(limits.cpu_seconds) + " s";
+    because(Cause::resource_limit, with_limit("CPU time", limits.cpu_seconds, limit));
   } else if (signal == SIGXFSZ) {
-    exit.cause = Cause::resource_limit;
-    exit.detail = "file size";
-    if (limits.file_bytes != 0) exit.detail += " of " + in_mebibytes(limits.file_bytes);
+    const auto limit = in_mebibytes(limits.file_bytes);
+    because(Cause::resource_limit, with_limit("file size", limits.file_bytes, limit));
   } else if (words.signal != signal) {
     return exit;
   } else if (words.kind == LastWords::out_of_memory) {
-    exit.cause = Cause::out_of_memory;
-    if (limits.memory_bytes != 0) exit.detail = "limit " + in_mebibytes(limits.memory_bytes);
+    const bool limited = limits.memory_bytes != 0;
+    because(Cause::out_of_memory, limited ? "limit " + in_mebibytes(limits.memory_bytes) : "");
   } else if (words.kind == LastWords::exception) {
     exit.detail = cleaned(words.text);
   } else if (signal == SIGSYS) {
-    exit.cause = Cause::sandbox_violation;
-    exit.detail = sandbox::call_name(words.system_call);
+    because(Cause::sandbox_violation, sandbox::call_name(words.system_call));
   } else if (is_fault(signal) && has_address(words.code)) {
     exit.fault_address = words.address;
   }
