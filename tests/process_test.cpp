@@ -15,8 +15,8 @@
 #include <poll.h>
 #include <random>
 #include <sstream>
-#include <sys/syscall.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The async_ forms of Channel and Listener, for Asio. The one public header that needs Asio's
-// executors and I/O objects; include it where an async_ form is used, and nowhere else.
+// The async_ forms of Channel, Listener and Process, for Asio. The one public header that needs
+// Asio's executors and I/O objects; include it where an async_ form is used, and nowhere else.
 //
 //   asio::awaitable<void> answer(Channel& channel) {
 //     const Deadline deadline = 5s;
@@ -20,6 +20,7 @@
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -39,7 +40,9 @@
 
 #include <bulkhead/channel.hpp>
 #include <bulkhead/detail/channel/async_work.hpp>
+#include <bulkhead/detail/process_work.hpp>
 #include <bulkhead/listener.hpp>
+#include <bulkhead/process.hpp>
 
 namespace bulkhead::detail {
 
@@ -180,6 +183,10 @@ template <class Token> auto Channel::async_send(Message message, Deadline deadli
 
 template <class Token> auto Listener::async_accept(Deadline deadline, Token&& token) {
   return detail::start_operation(detail::Accepting{*this}, deadline, std::forward<Token>(token));
+}
+
+template <class Token> auto Process::async_wait(Token&& token) {
+  return detail::start_operation(detail::Ending{*this}, never, std::forward<Token>(token));
 }
 
 }  // namespace bulkhead

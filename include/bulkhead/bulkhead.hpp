@@ -13,6 +13,7 @@
 #include <bulkhead/fd.hpp>
 #include <bulkhead/handle.hpp>
 #include <bulkhead/interface.hpp>
+#include <bulkhead/isolate.hpp>
 #include <bulkhead/listener.hpp>
 #include <bulkhead/message.hpp>
 #include <bulkhead/process.hpp>

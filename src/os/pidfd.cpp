@@ -4,7 +4,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <unistd.h>
 
 #include "os/kernel.hpp"
 #include "os/poll.hpp"

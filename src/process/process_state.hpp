@@ -64,6 +64,7 @@ struct ProcessState {
   /// Gives up an independent child; reap_released() looks after it.
   void release();
 
+  static std::shared_ptr<ProcessState> share(Process& process) { return process.state_; }
   static Process make(std::shared_ptr<ProcessState> state, Channel channel) {
     return Process{std::move(state), std::move(channel)};
   }

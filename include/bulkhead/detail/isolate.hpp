@@ -46,19 +46,19 @@ template <class R> struct Wrapped<Result<R>> {
 };
 
 /// R and P... of a function or of a lambda's call operator.
-template <class F> struct SignatureOf : SignatureOf<decltype(&F::operator())> {};
-template <class R, class... P> struct SignatureOf<R (*)(P...)> {
+template <class F> struct IsolatedSignature : IsolatedSignature<decltype(&F::operator())> {};
+template <class R, class... P> struct IsolatedSignature<R (*)(P...)> {
   using Return = R;
   using Parameters = std::tuple<std::remove_cvref_t<P>...>;
   static constexpr bool by_value =
       ((!std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>) && ...);
 };
 template <class R, class... P>
-struct SignatureOf<R (*)(P...) noexcept> : SignatureOf<R (*)(P...)> {};
+struct IsolatedSignature<R (*)(P...) noexcept> : IsolatedSignature<R (*)(P...)> {};
 template <class R, class C, class... P>
-struct SignatureOf<R (C::*)(P...) const> : SignatureOf<R (*)(P...)> {};
+struct IsolatedSignature<R (C::*)(P...) const> : IsolatedSignature<R (*)(P...)> {};
 template <class R, class C, class... P>
-struct SignatureOf<R (C::*)(P...) const noexcept> : SignatureOf<R (*)(P...)> {};
+struct IsolatedSignature<R (C::*)(P...) const noexcept> : IsolatedSignature<R (*)(P...)> {};
 
 /// Encodes as the parameter's type what is convertible to it.
 template <class Parameter, class A> Result<void> put_as(wire::Encoder& encoder, A&& argument) {
@@ -71,7 +71,7 @@ template <class Parameter, class A> Result<void> put_as(wire::Encoder& encoder, 
 }
 
 template <auto Function> class IsolatedCall {
-  using Signature = SignatureOf<std::remove_cvref_t<decltype(Function)>>;
+  using Signature = IsolatedSignature<std::remove_cvref_t<decltype(Function)>>;
   using Return = typename Signature::Return;
   using Parameters = typename Signature::Parameters;
   static_assert(Signature::by_value,
