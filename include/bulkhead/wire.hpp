@@ -52,8 +52,11 @@ template <Encodable T> inline constexpr bool carries_handles = detail::has_handl
 /// How an Encodable T lies on the wire, as text: "{i32,str}". It never uses the compiler's
 /// spelling, and types with one shape can be read as each other.
 template <class T> constexpr std::string_view shape_text() {
-  static_assert(detail::explain<T>);
-  return {detail::shape_array<T>.data(), detail::shape_array<T>.size()};
+  if constexpr (detail::explain<T>) {
+    return {detail::shape_array<T>.data(), detail::shape_array<T>.size()};
+  } else {
+    return {};
+  }
 }
 template <class T> constexpr std::string shape() { return std::string{shape_text<T>()}; }
 
@@ -70,20 +73,24 @@ class Encoder {
   /// `out` and `handles` are the caller's and must stay; without `handles` a value that holds one
   /// is `unsupported`. Handles are numbered from the size that the list has now.
   explicit Encoder(std::vector<std::byte>& out, std::vector<Handle>* handles = nullptr) noexcept
-      : writer_(out, handles) {}
+      : out_(out), writer_(out, handles) {}
 
   /// Appends `value`; its handles move to the list. Allocates at most once, in `out`. `too_large`
   /// for what is nested more than 64 structs deep, `unsupported` for a handle without a place or
   /// one that cannot travel, `invalid` for an empty handle. After an error `out` is as before, but
   /// handles may have moved already.
   template <class T> Result<void> put(T& value) {
-    static_assert(detail::explain<T>);
-    const std::size_t before = writer_.size();
-    if constexpr (!detail::is_fixed<T>) writer_.reserve(detail::measure(value, 0));
-    if (writer_.write(value)) [[likely]]
-      return {};
-    writer_.cut_back_to(before);
-    return fail(detail::describe(writer_.trouble(), "encode", cause_of(writer_)));
+    if constexpr (detail::explain<T>) {
+      const std::size_t before = out_.size();
+      writer_.begin(detail::measure(value, 0));
+      const bool done = writer_.write(value);
+      writer_.end();
+      if (done) [[likely]] {
+        return {};
+      }
+      out_.resize(before);
+    }
+    return fail(detail::describe(writer_.trouble(), "encode", cause()));
   }
   template <class T>
     requires(!std::is_lvalue_reference_v<T>)
@@ -92,10 +99,9 @@ class Encoder {
   }
 
  private:
-  static const Error* cause_of(const detail::Writer& writer) {
-    return writer.cause() ? &*writer.cause() : nullptr;
-  }
+  const Error* cause() const { return writer_.cause() ? &*writer_.cause() : nullptr; }
 
+  std::vector<std::byte>& out_;
   detail::Writer writer_;
 };
 
@@ -111,11 +117,13 @@ class Decoder {
   /// The next value. After an error the Decoder is of no further use; handles that it took are
   /// closed.
   template <class T> Result<T> get() {
-    static_assert(detail::explain<T>);
-    if constexpr (detail::in_place<T> && std::is_move_assignable_v<T>) {
+    if constexpr (!detail::explain<T>) {
+      return fail(error());
+    } else if constexpr (detail::in_place<T> && std::is_move_assignable_v<T>) {
       Result<T> result;
-      if (!reader_.read(*result)) [[unlikely]]
+      if (!reader_.read(*result)) [[unlikely]] {
         result = fail(error());
+      }
       return result;
     } else {
       std::optional<T> slot;
@@ -129,8 +137,7 @@ class Decoder {
 
   /// `corrupt` when bytes or handles are left over.
   Result<void> finish() {
-    if (at_end()) [[likely]]
-      return {};
+    if (at_end()) return {};
     if (reader_.left() > 0) {
       reader_.stop(detail::Fault::trailing_bytes, reader_.left());
     } else {
@@ -154,8 +161,7 @@ namespace bulkhead {
 
 /// The bytes of a value without handles.
 template <class T> Result<std::vector<std::byte>> encode(const T& value) {
-  static_assert(wire::detail::explain<T>);
-  static_assert(!wire::detail::has_handles<T>(),
+  static_assert(wire::detail::bytes_alone<T>(),
                 "Bulkhead: handles do not fit into bytes; send the value over a Channel");
   std::vector<std::byte> bytes;
   if (auto done = wire::Encoder{bytes}.put(value); !done) return fail(std::move(done).error());
@@ -164,6 +170,8 @@ template <class T> Result<std::vector<std::byte>> encode(const T& value) {
 
 /// The value whose encoding is `bytes`, all of them; as from an untrusted peer.
 template <class T> Result<T> decode(Bytes bytes) {
+  static_assert(wire::detail::bytes_alone<T>(),
+                "Bulkhead: handles do not fit into bytes; send the value over a Channel");
   wire::Decoder decoder{bytes};
   Result<T> value = decoder.get<T>();
   if (value) {

@@ -132,6 +132,11 @@ ErrorParts parts_of(const Error& error) {
   return parts;
 }
 
+bool has_text(const ErrorParts& parts) {
+  return !parts.operation.empty() || !parts.object.empty() || !parts.cause.empty() ||
+         !parts.remedy.empty();
+}
+
 Error error_from(ErrorKind kind, ErrorParts parts) {
   if (parts.death && kind == ErrorKind::peer_died) {
     return Error::died({}, std::move(parts.death->first), std::move(parts.death->second))
@@ -141,10 +146,7 @@ Error error_from(ErrorKind kind, ErrorParts parts) {
   if (parts.category != 0) {
     code = {parts.code, parts.category == 1 ? std::system_category() : std::generic_category()};
   }
-  if (!code && parts.operation.empty() && parts.object.empty() && parts.cause.empty() &&
-      parts.remedy.empty()) {
-    return Error{kind};
-  }
+  if (!code && !has_text(parts)) return Error{kind};
   return Error{kind,
                {.operation = std::move(parts.operation),
                 .object = std::move(parts.object),
@@ -200,6 +202,9 @@ bool Reader::fill_error(std::optional<Error>& slot) {
   if (parts.category > static_cast<std::uint8_t>(Category::generic)) {
     return stop(Fault::error_category, parts.category);
   }
+  constexpr std::size_t text_memory = 512;  // an Error's text is a separate object
+  const bool plain = !has_text(parts) && parts.category == 0 && !parts.death;
+  if (!plain && !charge(text_memory)) return false;
   slot.emplace(error_from(static_cast<ErrorKind>(kind), std::move(parts)));
   return true;
 }

@@ -26,18 +26,18 @@ template <class... Ts> struct List {
   static constexpr std::size_t size = sizeof...(Ts);
 };
 
-/// Converts to anything but T itself; never evaluated.
+/// Converts to anything but T itself; never evaluated (defined all the same, as Clang asks for it).
 template <class T> struct Anything {
   template <class U>
     requires(!std::same_as<U, T>)
-  operator U() const noexcept;
+  operator U() const noexcept { std::unreachable(); }
 };
 
 /// Converts to the bases of T alone; never evaluated.
 template <class T> struct BaseOf {
   template <class U>
     requires(std::is_base_of_v<U, T> && !std::same_as<U, T>)
-  operator U() const noexcept;
+  operator U() const noexcept { std::unreachable(); }
 };
 
 template <class T, std::size_t> using AnythingAt = Anything<T>;

@@ -146,4 +146,13 @@ template <class T, class... Seen> consteval bool has_handles() {
   }
 }
 
+/// For types that can be encoded: no handle in it. For others true; explain says what is wrong.
+template <class T> consteval bool bytes_alone() {
+  if constexpr (VerdictOn<T>::problem == Problem::none) {
+    return !has_handles<T>();
+  } else {
+    return true;
+  }
+}
+
 }  // namespace bulkhead::wire::detail

@@ -65,7 +65,7 @@ template <std::integral N> N load(const std::byte* from) noexcept {
 template <class T> bool read_fixed(const std::byte*& from, T& value) noexcept {
   constexpr Form form = form_of<T>;
   if constexpr (is_flat<T>) {
-    std::memcpy(&value, from, sizeof value);
+    std::memcpy(static_cast<void*>(&value), from, sizeof value);
     from += sizeof value;
     return true;
   } else if constexpr (form == Form::boolean || form == Form::scalar) {
@@ -272,17 +272,17 @@ template <class T> bool Reader::read_sequence(T& value) {
   using E = First<T>;
   std::size_t size = 0;
   if (!count<min_size<E>, sizeof(E)>(size)) return false;
-  value.clear();
   if constexpr (is_flat<E>) {
     take_flat(value, size);
   } else if constexpr (std::same_as<E, bool>) {
-    value.resize(size);
+    value.assign(size, false);
     for (std::size_t i = 0; i < size; ++i) {
       bool element = false;
       if (!read(element)) return false;
       value[i] = element;
     }
   } else {
+    value.clear();
     value.reserve(size);
     for (std::size_t i = 0; i < size; ++i) {
       if constexpr (in_place<E>) {
@@ -301,25 +301,23 @@ template <class T> bool Reader::read_sequence(T& value) {
 /// block that stays in the nearest cache. (resize and memcpy would clear all of it first.)
 template <class T> void Reader::take_flat(T& value, std::size_t size) {
   using E = First<T>;
-  if (reinterpret_cast<std::uintptr_t>(at_) % alignof(E) == 0) {
-    const auto* elements = reinterpret_cast<const E*>(at_);
-    value.assign(elements, elements + size);
-    at_ += size * sizeof(E);
-    return;
-  }
-  constexpr std::size_t block = sizeof(E) < 1024 ? 4096 / sizeof(E) : 4;
-  if (size <= block) {
-    value.resize(size);
-    if (size > 0) std::memcpy(value.data(), at_, size * sizeof(E));
-    at_ += size * sizeof(E);
-    return;
-  }
+  const auto take = [&](const std::byte* bytes, std::size_t count) {
+    const auto* elements = reinterpret_cast<const E*>(bytes);
+    value.insert(value.end(), elements, elements + count);
+  };
+  value.clear();
   value.reserve(size);
-  const auto elements = std::make_unique_for_overwrite<E[]>(block);
+  if (alignof(E) == 1 || reinterpret_cast<std::uintptr_t>(at_) % alignof(E) == 0) {
+    take(at_, size);
+    at_ += size * sizeof(E);
+    return;
+  }
+  constexpr std::size_t block = sizeof(E) < 4096 ? 4096 / sizeof(E) : 1;
+  alignas(E) std::byte aligned[block * sizeof(E)];
   for (std::size_t done = 0; done < size;) {
     const std::size_t now = size - done < block ? size - done : block;
-    std::memcpy(elements.get(), at_, now * sizeof(E));
-    value.insert(value.end(), elements.get(), elements.get() + now);
+    std::memcpy(aligned, at_, now * sizeof(E));
+    take(aligned, now);
     at_ += now * sizeof(E);
     done += now;
   }
@@ -336,6 +334,7 @@ template <class T> bool Reader::read_map(T& value) {
     return false;
   }
   value.clear();
+  if constexpr (requires { value.reserve(size); }) value.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {
     std::optional<K> key;
     std::optional<M> mapped;

@@ -4,7 +4,6 @@
 // value. Writers reserve once by it, readers refuse by it what cannot be there.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -66,7 +65,9 @@ template <class... Ts> consteval std::size_t min_sum(List<Ts...>) {
   return (std::size_t{0} + ... + min_size<Ts>);
 }
 template <class... Ts> consteval std::size_t min_of(List<Ts...>) {
-  return std::min({min_size<Ts>...});
+  std::size_t least = not_fixed;
+  ((least = min_size<Ts> < least ? min_size<Ts> : least), ...);
+  return least;
 }
 
 template <class T> consteval std::size_t min_size_of() {
@@ -114,7 +115,8 @@ template <class T> consteval bool is_flat_type() {
     return extent<T> > 0 && is_flat<First<T>>;
   } else if constexpr (form == Form::aggregate || form == Form::duration) {
     // Without padding, as the sizes agree; in order, as C++23 demands of all fields.
-    return std::is_trivially_copyable_v<T> && fixed_size<T> == sizeof(T) && all_flat(Parts<T>{});
+    return std::is_trivially_copyable_v<T> && std::is_copy_assignable_v<T> &&
+           std::is_copy_constructible_v<T> && fixed_size<T> == sizeof(T) && all_flat(Parts<T>{});
   } else {
     return false;
   }

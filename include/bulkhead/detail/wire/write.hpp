@@ -61,37 +61,53 @@ template <class T> void write_fixed(std::byte*& to, const T& value) noexcept {
 class Writer {
  public:
   Writer(std::vector<std::byte>& out, std::vector<Handle>* handles) noexcept
-      : out_(out), handles_(handles), first_handle_(handles ? handles->size() : 0) {}
+      : out_(out),
+        size_(out.size()),
+        handles_(handles),
+        first_handle_(handles ? handles->size() : 0) {}
 
-  std::size_t size() const noexcept { return out_.size(); }
   const Trouble& trouble() const noexcept { return trouble_; }
   const std::optional<Error>& cause() const noexcept { return cause_; }
 
-  /// Makes the next `size` bytes without a further allocation; twice as much as before at least, so
-  /// that many small values cost few.
-  void reserve(std::size_t size) {
-    const std::size_t needed = out_.size() + size;
+  /// Prepares for a value of `size` bytes: one allocation at most, and twice as much as before at
+  /// least, so that many small values cost few. What is small gets its room at once, too.
+  void begin(std::size_t size) {
+    size_ = out_.size();
+    const std::size_t needed = size_ + size;
     if (needed > out_.capacity()) {
       out_.reserve(needed > 2 * out_.capacity() ? needed : 2 * out_.capacity());
     }
+    if (size <= made_at_once) out_.resize(needed);
   }
-  void cut_back_to(std::size_t size) noexcept { out_.resize(size); }
+  /// Ends a value: of what begin() made, only what was written stays.
+  void end() noexcept { out_.resize(size_); }
 
   template <class T> bool write(T& value);
 
  private:
+  // Clearing a larger value's room first would cost as much as writing it.
+  static constexpr std::size_t made_at_once = 2048;
+
   std::byte* room(std::size_t size) {
-    const std::size_t before = out_.size();
-    out_.resize(before + size);
+    const std::size_t before = size_;
+    size_ += size;
+    if (size_ > out_.size()) out_.resize(size_);
     return out_.data() + before;
   }
   template <std::integral N> void number(N value) { store(room(sizeof value), value); }
   void append(const void* data, std::size_t size) {
-    const auto* bytes = static_cast<const std::byte*>(data);
-    out_.insert(out_.end(), bytes, bytes + size);
+    if (size == 0) return;
+    if (size_ + size <= out_.size()) {
+      std::memcpy(room(size), data, size);
+    } else {
+      const auto* bytes = static_cast<const std::byte*>(data);
+      end();
+      out_.insert(out_.end(), bytes, bytes + size);
+      size_ += size;
+    }
   }
   bool stop(Fault fault, std::uint64_t a = 0, std::uint64_t b = 0) noexcept {
-    trouble_ = {fault, out_.size(), a, b};
+    trouble_ = {fault, size_, a, b};
     return false;
   }
 
@@ -106,6 +122,7 @@ class Writer {
   BULKHEAD_API bool put_handle(Result<Handle> handle);
 
   std::vector<std::byte>& out_;
+  std::size_t size_;  // of what is written; out_ may hold room behind it
   std::vector<Handle>* handles_;
   std::size_t first_handle_;
   unsigned depth_ = 0;
@@ -211,11 +228,14 @@ template <class T> bool Writer::write_aggregate(T& value) {
 }
 
 template <class T> bool Writer::write_handle(T& value) {
-  static_assert(!std::is_const_v<T>,
-                "Bulkhead moves Fd, Region and Channel to the other process: the value that holds "
-                "one must not be const, nor the key of a map or an element of a set");
   if (!handles_) return stop(Fault::no_handles);
-  if constexpr (std::same_as<T, Fd>) {
+  if constexpr (std::is_const_v<T>) {
+    static_assert(
+        !std::is_const_v<T>,
+        "Bulkhead moves Fd, Region and Channel to the other process: the value that holds "
+        "one must not be const, nor the key of a map or an element of a set");
+    return false;
+  } else if constexpr (std::same_as<T, Fd>) {
     if (!value) return stop(Fault::empty_handle);
     return put_handle(Handle{std::move(value)});
   } else {
