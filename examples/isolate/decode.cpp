@@ -71,14 +71,12 @@ bulkhead::Result<Picture> decode(std::string file, Limits limits) {
   if (signature && signature->decoder) return signature->decoder(file, limits);
   return bulkhead::fail(
       bulkhead::ErrorKind::unsupported,
-      {.operation = "decode",
-       .cause = "not an image that this program knows: " + describe(file, signature),
+      {.cause = "not an image that this program knows: " + describe(file, signature),
        .remedy = "it reads PNG, JPEG, GIF and WebP"});
 }
 
-bulkhead::Error damaged(std::string_view format, std::string cause) {
-  return {bulkhead::ErrorKind::invalid,
-          {.operation = "decode", .object = std::string(format), .cause = std::move(cause)}};
+bulkhead::Error damaged(std::string_view format, std::string_view how) {
+  return {bulkhead::ErrorKind::invalid, {.cause = std::string(format) + ' ' + std::string(how)}};
 }
 
 std::string after_rows(std::string_view what, std::uint32_t rows, std::uint32_t height) {
@@ -88,14 +86,12 @@ std::string after_rows(std::string_view what, std::uint32_t rows, std::uint32_t 
 }
 
 bulkhead::Result<void> check_size(std::string_view format, Size size, const Limits& limits) {
-  if (size.width == 0 || size.height == 0) return bulkhead::fail(damaged(format, "no pixels"));
+  if (size.width == 0 || size.height == 0) return bulkhead::fail(damaged(format, "has no pixels"));
   if (std::uint64_t{size.width} * size.height <= limits.pixels) return {};
-  return bulkhead::fail(
-      bulkhead::ErrorKind::too_large,
-      {.operation = "decode",
-       .object = std::string(format),
-       .cause = std::to_string(size.width) + " x " + std::to_string(size.height) +
-                " pixels, the limit is " + std::to_string(limits.pixels / 1'000'000) + " million"});
+  return bulkhead::fail(bulkhead::ErrorKind::too_large,
+                        {.cause = std::string(format) + " of " + std::to_string(size.width) +
+                                  " x " + std::to_string(size.height) + " pixels, the limit is " +
+                                  std::to_string(limits.pixels / 1'000'000) + " million"});
 }
 
 }  // namespace contact_sheet

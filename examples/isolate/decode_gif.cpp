@@ -94,7 +94,7 @@ Result<void> read_frame(GifFileType* gif, int transparent, Size screen,
                         std::vector<std::uint8_t>& pixels) {
   const GifImageDesc& frame = gif->Image;
   const ColorMapObject* map = frame.ColorMap ? frame.ColorMap : gif->SColorMap;
-  if (!map) return bulkhead::fail(damaged("GIF", "no palette"));
+  if (!map) return bulkhead::fail(damaged("GIF", "has no palette"));
   std::vector<GifPixelType> row(static_cast<std::size_t>(frame.Width));
   std::uint32_t rows = 0;
   for (const int y : order_of_rows(frame.Height, frame.Interlace)) {
@@ -141,7 +141,7 @@ Result<Picture> decode_gif(std::string_view bytes, const Limits& limits) {
   if (!file.gif) return bulkhead::fail(gave_up(code, "damaged at its head"));
   int transparent = NO_TRANSPARENT_COLOR;
   const bool has_frame = BULKHEAD_TRY(next_frame(file.gif, transparent));
-  if (!has_frame) return bulkhead::fail(damaged("GIF", "no frame in it"));
+  if (!has_frame) return bulkhead::fail(damaged("GIF", "has no frame"));
 
   const GifImageDesc& frame = file.gif->Image;
   const Size first{static_cast<std::uint32_t>(frame.Width),

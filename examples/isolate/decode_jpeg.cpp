@@ -102,14 +102,13 @@ int orientation_of(const jpeg_decompress_struct& jpeg) {
 bulkhead::Error gave_up(const JpegFile& file) {
   const auto& jpeg = file.jpeg;
   if (file.errors.msg_code == JERR_OUT_OF_MEMORY) {
-    return {bulkhead::ErrorKind::exhausted,
-            {.operation = "decode", .object = "JPEG", .cause = "out of memory"}};
+    return {bulkhead::ErrorKind::exhausted, {.cause = "JPEG needs more memory than there is"}};
   }
   const bool cut = file.errors.msg_code == JWRN_JPEG_EOF;
   std::string cause =
-      after_rows(cut ? "the file ends early" : "damaged", jpeg.output_scanline, jpeg.output_height);
+      after_rows(cut ? "ends early" : "damaged", jpeg.output_scanline, jpeg.output_height);
   if (!cut && file.message[0] != '\0') cause += ": " + std::string(file.message);
-  return damaged("JPEG", std::move(cause));
+  return damaged("JPEG", cause);
 }
 
 }  // namespace

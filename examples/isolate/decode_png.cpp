@@ -100,7 +100,7 @@ bool read_interlaced(PngFile& file, png_bytep pixels, Shrinker& shrinker) noexce
 bulkhead::Error gave_up(const PngFile& file) {
   std::string cause = after_rows("damaged", file.rows, file.size.height);
   if (file.message[0] != '\0') cause += ": " + std::string(file.message);
-  return damaged("PNG", std::move(cause));
+  return damaged("PNG", cause);
 }
 
 }  // namespace

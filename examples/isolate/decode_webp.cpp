@@ -17,13 +17,13 @@ std::string in_words(VP8StatusCode status) {
   switch (status) {
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED:
-      return "the file ends early";
+      return "ends early";
     case VP8_STATUS_BITSTREAM_ERROR:
       return "damaged: no valid bit stream";
     case VP8_STATUS_UNSUPPORTED_FEATURE:
       return "damaged: an unknown feature";
     case VP8_STATUS_OUT_OF_MEMORY:
-      return "out of memory";
+      return "needs more memory than there is";
     default:
       return "damaged: libwebp status " + std::to_string(status);
   }
@@ -33,7 +33,8 @@ std::string in_words(VP8StatusCode status) {
 Result<void> decode_still(const std::uint8_t* data, std::size_t size, Picture& picture) {
   picture.rgba.resize(std::size_t{picture.thumbnail.width} * picture.thumbnail.height * 4);
   WebPDecoderConfig config;
-  if (!WebPInitDecoderConfig(&config)) return bulkhead::fail(damaged("WebP", "another libwebp"));
+  if (!WebPInitDecoderConfig(&config))
+    return bulkhead::fail(damaged("WebP", "decoder is another than expected"));
   config.options.use_scaling = 1;
   config.options.scaled_width = static_cast<int>(picture.thumbnail.width);
   config.options.scaled_height = static_cast<int>(picture.thumbnail.height);

@@ -21,10 +21,10 @@ bulkhead::Result<Picture> decode_jpeg(std::string_view file, const Limits& limit
 bulkhead::Result<Picture> decode_gif(std::string_view file, const Limits& limits);
 bulkhead::Result<Picture> decode_webp(std::string_view file, const Limits& limits);
 
-/// `invalid`, with the cause in words: "decode PNG: damaged after 71 of 240 rows: bad CRC".
-bulkhead::Error damaged(std::string_view format, std::string cause);
+/// `invalid`, in words: "PNG damaged after 71 of 240 rows: bad CRC".
+bulkhead::Error damaged(std::string_view format, std::string_view how);
 
-/// "the file ends early", or, when some rows were read, "... after 71 of 240 rows".
+/// "ends early", or, when some rows were read, "ends early after 71 of 240 rows".
 std::string after_rows(std::string_view what, std::uint32_t rows, std::uint32_t height);
 
 /// `too_large` naming the limit, before memory is asked for.

@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include <bulkhead/bulkhead.hpp>
+#include <bulkhead/isolate.hpp>
 
 #include "decode.hpp"
 #include "folder.hpp"

@@ -17,7 +17,7 @@ constexpr int margin = 40;
 constexpr int gap = 20;
 constexpr int card_width = 264;
 constexpr int stage_height = 200;  // where the picture or the cause stands
-constexpr int label_height = 72;
+constexpr int label_height = 84;
 constexpr int card_height = stage_height + label_height;
 constexpr int header_height = 92;
 constexpr int padding = 14;
@@ -40,7 +40,9 @@ constexpr int text_columns(int scale) {
 }
 
 /// Deaths stand out; refusals by the decoder itself are calmer.
-Rgb accent(const bulkhead::Error& error) { return error.exit() ? red : steel; }
+Rgb accent(const bulkhead::Error& error) {
+  return error.exit() || error.kind() == ErrorKind::timed_out ? red : steel;
+}
 
 void draw_picture(Canvas& canvas, int x, int y, const Picture& picture) {
   canvas.fill_round({x, y, card_width, card_height}, 8, white);
@@ -102,7 +104,7 @@ void draw_cause(Canvas& canvas, int x, int y, const bulkhead::Error& error) {
     canvas.text(x + padding, line_y, line, scale, ink);
     line_y += step;
   }
-  if (line_y < y + stage_height - 70)
+  if (line_y < y + stage_height - 60)
     draw_wreck(canvas, x + card_width - 120, y + stage_height - 66);
   canvas.fill({x + padding, y + stage_height, card_width - 2 * padding, 1}, dark_grey);
 }
@@ -121,12 +123,15 @@ void draw_card(Canvas& canvas, int x, int y, const Judged& file) {
   const auto columns = static_cast<std::size_t>(text_columns(2));
   const int label = y + stage_height + 10;
   canvas.bold(x + padding, label, shorten(printable(file.name), columns), 2, ink);
-  if (file.picture) {
-    const std::string remark = shorten(printable(file.picture->remark), text_columns(1));
-    canvas.text(x + padding, label + 2 * line_height + 4, remark, 1, faded);
-  }
   canvas.text(x + padding, label + line_height + 2, shorten(detail, columns), 2,
               file.picture ? faded : steel);
+  if (!file.picture) return;
+  std::vector<std::string> remark = wrap(printable(file.picture->remark), text_columns(1));
+  remark.resize(std::min<std::size_t>(remark.size(), 2));
+  for (int line = label + 2 * line_height + 4; const std::string& words : remark) {
+    canvas.text(x + padding, line, words, 1, faded);
+    line += 12;
+  }
 }
 
 std::string counts(const std::vector<Judged>& files) {
