@@ -125,6 +125,7 @@ Result<bool> Receiver::take_part() {
     // A message that was taken back leaves none to continue; anything else is a lie.
     return lied(continues ? "a piece of no message" : "a message inside another");
   }
+  if (continues && (flags & RecordHeader::handles) != 0) return lied("handles in a later piece");
   if ((flags & RecordHeader::abort) != 0) {
     if (flags != (RecordHeader::abort | RecordHeader::next) || record.header.size != 0) {
       return lied("an impossible end of a message");

@@ -119,8 +119,9 @@ Result<void> Sender::check(std::size_t size, std::span<Handle> handles, Deadline
     return refuse_size(size, "the channel's maximum", binding_->options().max_message_bytes,
                        "raise ChannelOptions::max_message_bytes");
   }
-  // Nothing can be taken back from a socket: what the peer takes must be known first.
-  if (handles.empty()) return {};
+  // Nothing can be taken back from a socket: what the peer takes must be known first. So many it
+  // takes whoever it is, and they may go before its first use.
+  if (handles.size() <= most_handles(Trust::untrusted)) return {};
   if (!sleeper_) {
     auto met = binding_->meet(deadline);
     if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
