@@ -24,10 +24,13 @@ inline constexpr bool sanitized = true;
 inline constexpr std::uint64_t sanitizer_memory_factor = 4;
 /// Allowed beside the profile, without looking at their arguments.
 inline constexpr std::array sanitizer_calls{"sched_getaffinity", "sysinfo", "sigaltstack"};
+/// What its reports open to name functions: answered, so that the report comes to its end. Prefixes.
+inline constexpr std::array sanitizer_probes{"/proc/", "/lib/", "/lib64/", "/usr/lib/"};
 #else
 inline constexpr bool sanitized = false;
 inline constexpr std::uint64_t sanitizer_memory_factor = 1;
 inline constexpr std::array<const char*, 0> sanitizer_calls{};
+inline constexpr std::array<const char*, 0> sanitizer_probes{};
 #endif
 
 /// Has the run-time read now what it would read later (/proc/self/maps), and turns the search for

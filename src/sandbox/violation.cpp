@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "os/syscall.hpp"
+#include "sandbox/sanitizer.hpp"
 
 namespace bulkhead::sandbox {
 namespace {
@@ -31,6 +32,16 @@ constexpr std::array<std::string_view, 14> probes{
     "/etc/localtime",
     "/usr/lib/locale/locale-archive",
 };
+
+bool is_probe(const char* path) noexcept {
+  for (const auto probe : probes) {
+    if (std::strcmp(path, probe.data()) == 0) return true;
+  }
+  for (const char* prefix : sanitizer_probes) {
+    if (std::strncmp(path, prefix, std::strlen(prefix)) == 0) return true;
+  }
+  return false;
+}
 
 /// The path argument of an open call; null for another call.
 const char* path_argument(int call, void* context) noexcept {
@@ -85,14 +96,9 @@ Result<void> handle_violations(ViolationReport report) {
 bool answer_probe(const siginfo_t* info, void* context) noexcept {
   // TRUST: the path is this process's own memory; a wild pointer is its own crash.
   const char* const path = path_argument(info->si_syscall, context);
-  if (path == nullptr) return false;
-  for (const auto probe : probes) {
-    if (std::strcmp(path, probe.data()) == 0) {
-      set_result(context, EACCES);
-      return true;
-    }
-  }
-  return false;
+  if (path == nullptr || !is_probe(path)) return false;
+  set_result(context, EACCES);
+  return true;
 }
 
 }  // namespace bulkhead::sandbox
