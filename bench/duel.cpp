@@ -21,7 +21,7 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
     PairResult result = run_pair(present, options);
     if (result.died_at >= 0) {
       const auto place = alive.begin() + result.died_at;
-      all.failures[*place] = "crashed or made no progress; the others were measured without it";
+      all.failures[*place] = result.failures[static_cast<std::size_t>(result.died_at)];
       alive.erase(place);
       continue;
     }
@@ -69,6 +69,11 @@ std::vector<bool> near_rounds(const std::vector<double>& yardstick) {
 /// A round trip in which both sides sleep has two context switches; a few may be missing.
 bool slept(const Slice& slice) {
   return per_message(slice.client.switches + slice.server.switches, slice) > 1.8;
+}
+
+/// Nobody else was given a side's core.
+bool undisturbed(const Slice& slice) {
+  return slice.client.preempted + slice.server.preempted == 0;
 }
 
 /// Where too little is left, everything counts: a figure with a grain of salt is better than none.
@@ -144,6 +149,7 @@ Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options)
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     duel.figures.push_back(summarise(result.slices[i], std::move(result.failures[i])));
   }
+  const bool own_cores = options.pair.placement == Placement::two_cores;
   std::vector<bool> near;
   if (options.yardstick && duel.figures[*options.yardstick].ran()) {
     near = near_rounds(duel.figures[*options.yardstick].ns);
@@ -151,12 +157,13 @@ Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options)
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     Figures& figures = duel.figures[i];
     if (!figures.ran()) continue;
-    if (!near.empty()) keep_apart(figures, near);
-    if (options.asleep) {
-      std::vector<bool> sleeping;
-      for (const Slice& slice : result.slices[i]) sleeping.push_back(slept(slice));
-      keep_apart(figures, sleeping);
+    std::vector<bool> fair = near.empty() ? figures.counts : near;
+    for (std::size_t round = 0; round < fair.size(); ++round) {
+      const Slice& slice = result.slices[i][round];
+      if (own_cores && !undisturbed(slice)) fair[round] = false;
+      if (options.asleep && !slept(slice)) fair[round] = false;
     }
+    keep_apart(figures, fair);
     std::vector<double> counting;
     for (std::size_t round = 0; round < figures.ns.size(); ++round) {
       if (figures.counts[round]) counting.push_back(figures.ns[round]);

@@ -5,11 +5,11 @@
 // cores about within a second, so that two runs one after the other compare two hosts; two slices
 // of one round do not.
 //
-// Two kinds of rounds are kept apart. Where the cache line goes back and forth in every round (the
+// Three kinds of rounds are kept apart. Where the cache line goes back and forth in every round (the
 // yardstick), those in which it took more than twice what it takes at best: the host had the cores far
-// from each other then. And where sleeping is measured, those in which one of the two compared did not
-// sleep: two sides can fall into step, each finding the answer there when it comes back from waking
-// the other.
+// from each other then. Where each side has a core of its own, those in which somebody else was given
+// one of them. And where sleeping is measured, those in which one of the two compared did not sleep:
+// two sides can fall into step, each finding the answer there when it comes back from waking the other.
 #pragma once
 
 #include <memory>

@@ -10,6 +10,7 @@
 #include <new>
 #include <poll.h>
 #include <signal.h>
+#include <stdexcept>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -296,32 +297,38 @@ class Client : Half {
   std::uint32_t step_[2] = {};
 };
 
-/// The body of a forked side. Leaves without destructors: the objects are copies of the bench's.
-template <class Body> [[noreturn]] void side_main(pid_t bench, Body body) noexcept {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != bench) ::_exit(1);
-  try {
-    body();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bench: %s\n", error.what());
-    ::_exit(1);
+/// Runs one side. What it throws in a slice ends the pair, with the reason on the board; without
+/// destructors, for the objects are copies of the bench's.
+template <class Body> void run_side(Store& store, Body body) noexcept {
+  Failure failure;
+  guarded(failure, body);
+  if (!failure.text[0]) return;
+  const std::int32_t current = store.board().current;
+  if (current >= 0 && !store.failure(static_cast<std::size_t>(current)).text[0]) {
+    store.failure(static_cast<std::size_t>(current)) = failure;
   }
-  ::_exit(0);
+  ::_exit(1);
 }
 
 template <class Body> pid_t fork_side(Body body) {
   const pid_t bench = ::getpid();
   const pid_t child = ::fork();
-  if (child == 0) side_main(bench, body);
   if (child < 0) throw std::system_error{errno, std::generic_category(), "fork"};
-  return child;
+  if (child > 0) return child;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != bench) ::_exit(1);
+  body();
+  ::_exit(0);
 }
 
-bool reap(pid_t child) {
+/// How it ended, or nothing when it ended well.
+std::string reap(pid_t child) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) return "no progress";
+  if (WIFSIGNALED(status)) return std::string{"a side died: "} + ::strsignal(WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? "" : "a side gave up";
 }
 
 /// Waits until any of them has ended and returns its place. Without pidfds it waits for the last,
@@ -341,18 +348,19 @@ std::size_t await_one(const std::vector<pid_t>& children) {
   return ended;
 }
 
-/// Reaps them all. When one does not end well, the others are waiting in vain and are killed.
-bool reap_all(std::vector<pid_t> children) {
-  bool well = true;
+/// Reaps them all. When one does not end well, the others are waiting in vain and are killed. How the
+/// first that did not end well ended.
+std::string reap_all(std::vector<pid_t> children) {
+  std::string first;
   while (!children.empty()) {
     const std::size_t ended = await_one(children);
-    const bool good = reap(children[ended]);
+    const std::string how = reap(children[ended]);
     children.erase(children.begin() + static_cast<std::ptrdiff_t>(ended));
-    if (good) continue;
-    well = false;
+    if (how.empty() || !first.empty()) continue;
+    first = how;
     for (const pid_t child : children) ::kill(child, SIGKILL);
   }
-  return well;
+  return first;
 }
 
 }  // namespace
@@ -368,15 +376,23 @@ PairResult run_pair(const std::vector<Contender>& contenders, const PairOptions&
     guarded(store.failure(i), [&] { contenders[i].variant->create(); });
   }
 
-  const auto server = [&](Kind kind) { Server{store, contenders, options, kind}.run(); };
+  const auto server = [&](Kind kind) {
+    run_side(store, [&] { Server{store, contenders, options, kind}.run(); });
+  };
   std::vector<pid_t> children;
   children.push_back(fork_side([&] { server(Kind::processes); }));
   children.push_back(fork_side([&] {
     std::thread other{server, Kind::threads};
-    Client{store, contenders, options}.run();
+    run_side(store, [&] { Client{store, contenders, options}.run(); });
     other.join();
   }));
-  if (!reap_all(children)) result.died_at = store.board().current;
+  const std::string how = reap_all(children);
+  if (!how.empty()) {
+    result.died_at = store.board().current;
+    if (result.died_at < 0) throw std::runtime_error{"a pair that was done did not end: " + how};
+    Failure& failure = store.failure(static_cast<std::size_t>(result.died_at));
+    if (!failure.text[0]) std::snprintf(failure.text, sizeof failure.text, "%s", how.c_str());
+  }
 
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     result.failures[i] = store.failure(i).text;

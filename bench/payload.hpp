@@ -57,16 +57,20 @@ inline void fill(void* to, std::size_t size, std::uint64_t number) noexcept {
   touched(to);
 }
 
-/// Reads every byte; sizes are multiples of 64.
-inline void read_all(const void* from, std::size_t size) noexcept {
-  using Vector __attribute__((vector_size(16), may_alias, aligned(8))) = std::uint64_t;
-  const auto* lanes = static_cast<const Vector*>(from);
+/// Reads every byte; sizes are multiples of 64, addresses of anything.
+inline void read_all(const std::byte* from, std::size_t size) noexcept {
+  using Vector [[gnu::vector_size(16)]] = std::uint64_t;
+  const auto load = [](const std::byte* at) {
+    Vector vector;
+    std::memcpy(&vector, at, sizeof vector);
+    return vector;
+  };
   Vector a{}, b{}, c{}, d{};
-  for (std::size_t i = 0; i < size / sizeof(Vector); i += 4) {
-    a ^= lanes[i];
-    b ^= lanes[i + 1];
-    c ^= lanes[i + 2];
-    d ^= lanes[i + 3];
+  for (const std::byte* end = from + size; from != end; from += 64) {
+    a ^= load(from);
+    b ^= load(from + 16);
+    c ^= load(from + 32);
+    d ^= load(from + 48);
   }
   const Vector sum = a ^ b ^ c ^ d;
   touched(&sum);

@@ -70,6 +70,7 @@ Usage thread_usage(CallCounter* calls) {
   ::getrusage(RUSAGE_THREAD, &used);
   Usage usage;
   usage.switches = static_cast<std::uint64_t>(used.ru_nvcsw + used.ru_nivcsw);
+  usage.preempted = static_cast<std::uint64_t>(used.ru_nivcsw);
   usage.cpu_ns = thread_cpu_ns();
   if (calls) usage.calls = calls->read();
   return usage;

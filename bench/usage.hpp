@@ -12,11 +12,13 @@ namespace bulkhead::bench {
 struct Usage {
   std::uint64_t switches =
       0;  // sleeps, yields, and being pushed off the core by the one just woken
+  std::uint64_t preempted = 0;  // those of them that were not its own wish
   std::uint64_t cpu_ns = 0;
   std::uint64_t calls = 0;  // zero unless counted
 
   Usage operator-(const Usage& before) const noexcept {
-    return {switches - before.switches, cpu_ns - before.cpu_ns, calls - before.calls};
+    return {switches - before.switches, preempted - before.preempted, cpu_ns - before.cpu_ns,
+            calls - before.calls};
   }
 };
 
