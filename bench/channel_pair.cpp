@@ -3,18 +3,35 @@
 
 #include <utility>
 
+#include "channel/channel_state.hpp"
+#include "transport/shm/shm_link.hpp"
+
 namespace bulkhead::bench {
 
-void ChannelPair::create(Mechanism mechanism, const ChannelOptions& options) {
+namespace {
+
+/// Both ends sleep in every wait, through a seam under the public interface.
+Result<std::pair<Channel, Channel>> sleeping_pair(const ChannelOptions& options) {
+  auto links = transport::make_shm_pair(options, {.always_sleep = true});
+  if (!links) return std::unexpected{std::move(links).error()};
+  return std::pair{detail::ChannelState::make(std::move(links->first), options.trust),
+                   detail::ChannelState::make(std::move(links->second), options.trust)};
+}
+
+}  // namespace
+
+void ChannelPair::create(Mechanism mechanism, const ChannelOptions& options, const Job& job) {
   client_.reset();
   server_.reset();
-  auto [client, server] = checked(pair(mechanism, options));
+  const bool asleep = job.mode == Mode::sleeping || job.waiting == Waiting::sleep;
+  auto [client, server] = checked(asleep && mechanism == Mechanism::shm ? sleeping_pair(options)
+                                                                        : pair(mechanism, options));
   client_.emplace(std::move(client));
   server_.emplace(std::move(server));
   between_threads_ = mechanism == Mechanism::inproc;
 }
 
-void ChannelPair::connect(Side side, const Job&) {
+void ChannelPair::connect(Side side) {
   // A forked side drops its copy of the other end; between threads there is one copy of each.
   if (!between_threads_) (side == Side::client ? server_ : client_).reset();
   const std::byte hello[1]{};

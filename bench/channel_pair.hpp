@@ -29,9 +29,9 @@ inline Deadline slice_deadline() { return Deadline{std::chrono::minutes{1}}; }
 class ChannelPair {
  public:
   /// Afresh, for a new pair of sides.
-  void create(Mechanism mechanism, const ChannelOptions& options);
+  void create(Mechanism mechanism, const ChannelOptions& options, const Job& job);
   /// In each side, both at once: the first message each way.
-  void connect(Side side, const Job& job);
+  void connect(Side side);
   void close(Side side) noexcept;
 
   Channel& end(Side side) noexcept { return side == Side::client ? *client_ : *server_; }

@@ -20,17 +20,41 @@ std::size_t capacity_for(const Job& job) {
   return large_loan ? 4 * job.bytes : ChannelOptions{}.capacity_bytes;
 }
 
+/// Whether a side polls with try_receive rather than wait in receive.
+bool polls(Mechanism mechanism, const Job& job) {
+  if (job.waiting == Waiting::spin) return true;
+  return job.shape == Shape::round_trip && job.mode == Mode::hot && mechanism != Mechanism::shm;
+}
+
+/// A fixed spin gives the core away every 20 microseconds: the peer may be waiting for it.
+class Turn {
+ public:
+  bool over() {
+    if (++polls_ % 16 != 0) return false;
+    const auto now = Clock::now();
+    if (now < end_) return false;
+    const bool first = end_ == Clock::time_point{};
+    end_ = now + std::chrono::microseconds{20};
+    return !first;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  unsigned polls_ = 0;
+  Clock::time_point end_{};
+};
+
 class ChannelVariant : public Variant {
  public:
   ChannelVariant(Mechanism mechanism, const Job& job)
       : mechanism_{mechanism},
         job_{job},
-        polling_{job.shape == Shape::round_trip && job.mode == Mode::hot &&
-                 mechanism != Mechanism::shm},
+        polling_{polls(mechanism, job)},
         client_buffer_{job.bytes, job.offset} {}
 
-  void create() override { ends_.create(mechanism_, {.capacity_bytes = capacity_for(job_)}); }
-  void connect(Side side) override { ends_.connect(side, job_); }
+  void create() override { ends_.create(mechanism_, {.capacity_bytes = capacity_for(job_)}, job_); }
+  void connect(Side side) override { ends_.connect(side); }
   void close(Side side) noexcept override { ends_.close(side); }
 
   void client(std::uint64_t count) override {
@@ -49,6 +73,7 @@ class ChannelVariant : public Variant {
     if (job_.shape == Shape::one_way) return stream_in(channel, count, deadline);
     for (std::uint64_t i = 0; i < count; ++i) {
       receive(channel, server_message_, deadline);
+      think();
       checked(channel.send(server_message_.bytes(), deadline));
     }
   }
@@ -56,6 +81,7 @@ class ChannelVariant : public Variant {
  private:
   void receive(Channel& channel, Message& into, Deadline deadline) {
     if (!polling_) return checked(channel.receive(into, deadline));
+    Turn turn;
     for (;;) {
       Result<Message> message = channel.try_receive();
       if (message) {
@@ -63,7 +89,16 @@ class ChannelVariant : public Variant {
         return;
       }
       if (message.error() != ErrorKind::empty) checked(std::move(message));
-      if (job_.placement == Placement::one_core) ::sched_yield();
+      if (job_.placement == Placement::one_core && job_.waiting == Waiting::learned)
+        ::sched_yield();
+      if (job_.waiting == Waiting::spin && turn.over()) ::sched_yield();
+    }
+  }
+
+  void think() const {
+    if (job_.think.count() == 0) return;
+    const auto until = std::chrono::steady_clock::now() + job_.think;
+    while (std::chrono::steady_clock::now() < until) {
     }
   }
 

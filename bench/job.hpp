@@ -6,6 +6,7 @@
 // and one line in subjects.cpp.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -20,11 +21,17 @@ enum class Mode { hot, sleeping, copied, in_place };
 
 std::string_view name_of(Mode mode);
 
+/// How a channel over memory waits: as it learns to, or in one way always.
+enum class Waiting { learned, spin, sleep };
+
 struct Job {
   Shape shape = Shape::round_trip;
   std::size_t bytes = 64;
   Mode mode = Mode::hot;
   Placement placement = Placement::two_cores;
+  Waiting waiting = Waiting::learned;
+  /// How long the server thinks before it answers.
+  std::chrono::nanoseconds think{0};
   /// Where the private buffers begin, behind a page boundary.
   std::size_t offset = 0;
 };

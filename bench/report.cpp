@@ -74,6 +74,27 @@ void print_table(std::FILE* out, const std::vector<Row>& rows) {
              "both sides.\n");
 }
 
+void print_waiting(std::FILE* out, const std::vector<Row>& rows) {
+  constexpr auto line = "{:<10} {:>8}   {:>8} {:>4}   {:>8} {:>4}   {:>8} {:>4}   {:>6}\n";
+  fmt::print(out, line, "placement", "think us", "sleep", "CPU", "spin", "CPU", "adaptive", "CPU",
+             "ratio");
+  for (std::size_t i = 0; i + 2 < rows.size(); i += 3) {
+    const double think_ns = rows[i].think_us.value_or(0) * 1000;
+    const auto added = [&](std::size_t k) { return figure((rows[k].value - think_ns) / 1000); };
+    const auto burnt = [&](std::size_t k) {
+      return fmt::format("{:.1f}", rows[k].cores_burnt.value_or(0));
+    };
+    fmt::print(out, line, rows[i].placement, fmt::format("{:.0f}", think_ns / 1000), added(i),
+               burnt(i), added(i + 1), burnt(i + 1), added(i + 2), burnt(i + 2),
+               figure(rows[i + 2].ratio));
+  }
+  fmt::print(out,
+             "\nAdded latency in us (round trip less the think time) and cores burnt, when both "
+             "sides always sleep,\nalways spin (giving the core away every 20 us), or wait as the "
+             "channel has learned to.\nratio: the whole round trip, adaptive to the better of the "
+             "other two.\n");
+}
+
 std::string to_json(const std::vector<Row>& rows) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Row& row : rows) {
@@ -94,6 +115,9 @@ std::string to_json(const std::vector<Row>& rows) {
     put(object, "ratio_channel", row.ratio_channel);
     put(object, "system_calls", row.system_calls);
     put(object, "switches", row.switches);
+    put(object, "think_us", row.think_us);
+    put(object, "cores_burnt", row.cores_burnt);
+    if (!row.placement.empty()) object["placement"] = row.placement;
     object["rounds"] = row.rounds;
     object["rounds_apart"] = row.rounds_apart;
     if (!row.note.empty()) object["note"] = row.note;

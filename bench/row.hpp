@@ -29,6 +29,9 @@ struct Row {
   std::optional<double> ratio_channel;  // a typed call to the Channel under it
   std::optional<double> system_calls;   // per message, both sides
   std::optional<double> switches;       // context switches per message, both sides
+  std::optional<double> think_us;       // the waiting table alone, as the next two
+  std::optional<double> cores_burnt;    // processor time of both sides over elapsed time
+  std::string placement;                // two_cores, one_core, unpinned
   int rounds = 0;                       // that count
   int rounds_apart = 0;                 // kept apart: see duel.hpp
   std::string note;
@@ -36,6 +39,9 @@ struct Row {
 
 /// The table for people; one line a contender and size.
 void print_table(std::FILE* out, const std::vector<Row>& rows);
+
+/// The rows of the waiting policy: a line a think time and placement.
+void print_waiting(std::FILE* out, const std::vector<Row>& rows);
 
 /// A list of objects, one a row, numbers unquoted.
 std::string to_json(const std::vector<Row>& rows);

@@ -60,11 +60,11 @@ class ServiceVariant : public Variant {
 
   void create() override {
     // What nobody waits for has to fit.
-    ends_.create(mechanism_, {.capacity_bytes = std::max(default_capacity, 2 * job_.bytes)});
+    ends_.create(mechanism_, {.capacity_bytes = std::max(default_capacity, 2 * job_.bytes)}, job_);
     remote_.reset();
   }
   void connect(Side side) override {
-    ends_.connect(side, job_);
+    ends_.connect(side);
     if (side == Side::client) remote_.emplace(ends_.end(side));
   }
   void close(Side side) noexcept override {

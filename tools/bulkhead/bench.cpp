@@ -12,6 +12,7 @@
 
 #include "bench/floors.hpp"
 #include "bench/suite.hpp"
+#include "bench/waiting_suite.hpp"
 #include "tools/bulkhead/verb.hpp"
 
 namespace bulkhead::tools {
@@ -29,6 +30,8 @@ class Bench : public Verb {
         ->add_option("--only", options_.only,
                      "Only these mechanisms, beside the floors (shm, unix, ...)")
         ->delimiter(',');
+    command_->add_flag("--waiting", waiting_,
+                       "Instead: how a channel over memory waits, against spinning and sleeping");
     command_
         ->add_option("--json", json_,
                      "Write the rows as JSON to FILE; - is standard output, without the table")
@@ -46,12 +49,12 @@ class Bench : public Verb {
                  json_, std::strerror(errno));
       return 1;
     }
-    const bench::Suite suite = bench::run_suite(options_);
+    const bench::Suite suite = waiting_ ? bench::run_waiting(options_) : bench::run_suite(options_);
     for (const std::string& note : suite.notes) fmt::print(stderr, "bulkhead bench: {}\n", note);
     if (json_ == "-") {
       fmt::print("{}", bench::to_json(suite.rows));
     } else {
-      bench::print_table(stdout, suite.rows);
+      waiting_ ? bench::print_waiting(stdout, suite.rows) : bench::print_table(stdout, suite.rows);
     }
     return file ? write(file, bench::to_json(suite.rows)) : 0;
   }
@@ -68,6 +71,7 @@ class Bench : public Verb {
   CLI::App* command_;
   bench::SuiteOptions options_;
   std::string json_;
+  bool waiting_ = false;
 };
 
 }  // namespace

@@ -5,13 +5,15 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <unistd.h>
 #include <vector>
+
+#include <bulkhead/process.hpp>
 
 #include "tools/bulkhead/verb.hpp"
 
 int main(int argc, char** argv) {
   bulkhead::tools::leave_if_started_by_bench(argc, argv);
+  bulkhead::init(argc, argv);
 
   CLI::App app{"Programs made of several processes: measure what they cost on this machine",
                "bulkhead"};
