@@ -54,6 +54,8 @@ struct Row {
   /// Where messages stop to be carried in one piece, if anywhere; sizes around it are tried.
   std::size_t unit_bytes;
   bool between_processes;
+  /// How many handles one message carries.
+  std::size_t most_handles;
   Capabilities capabilities;
 };
 
@@ -65,11 +67,11 @@ inline std::vector<Row> rows() {
   using enum Mechanism;
   using enum Naming;
   return {
-      {"inproc", inproc, Trust::equal, by_scheme, 256 * 1024, false, plain},
-      {"unix", unix_socket, Trust::equal, by_path, 60 * 1024, true, plain},
-      {"unix_abstract", unix_socket, Trust::untrusted, abstract, 60 * 1024, true, plain},
-      {"shm_equal", shm, Trust::equal, by_scheme, 128 * 1024, true, memory},
-      {"shm_untrusted", shm, Trust::untrusted, by_scheme, 128 * 1024, true, memory},
+      {"inproc", inproc, Trust::equal, by_scheme, 256 * 1024, false, 4096, plain},
+      {"unix", unix_socket, Trust::equal, by_path, 60 * 1024, true, 4096, plain},
+      {"unix_abstract", unix_socket, Trust::untrusted, abstract, 60 * 1024, true, 4096, plain},
+      {"shm_equal", shm, Trust::equal, by_scheme, 128 * 1024, true, 253, memory},
+      {"shm_untrusted", shm, Trust::untrusted, by_scheme, 128 * 1024, true, 16, memory},
   };
 }
 
