@@ -9,7 +9,6 @@
 #include "os/condition.hpp"
 #include "os/poll.hpp"
 #include "os/socket.hpp"
-#include "transport/shm/waiting.hpp"
 
 namespace bulkhead::transport::shm {
 
@@ -45,7 +44,7 @@ Result<void> Binding::bind_locked() {
   own_.emplace(std::move(own));
   data_bell_.emplace(std::move(data_bell));
   space_bell_.emplace(std::move(space_bell));
-  may_move_ = may_change_cpu();
+  place_ = {.may_move = may_change_cpu(), .always_sleep = setup_.always_sleep};
   return {};
 }
 

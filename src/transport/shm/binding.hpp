@@ -29,6 +29,7 @@
 #include "transport/shm/outside.hpp"
 #include "transport/shm/segment.hpp"
 #include "transport/shm/shm_link.hpp"
+#include "transport/shm/waiting.hpp"
 
 namespace bulkhead::transport::shm {
 
@@ -59,7 +60,7 @@ class Binding {
   const OwnSegment& own() const noexcept { return *own_; }
   const Bell& data_bell() const noexcept { return *data_bell_; }
   const Bell& space_bell() const noexcept { return *space_bell_; }
-  bool may_move() const noexcept { return may_move_; }
+  WaitPolicy::Place place() const noexcept { return place_; }
 
   // After meet().
   const PeerSegment& peer() const noexcept { return *peer_; }
@@ -119,7 +120,7 @@ class Binding {
   std::optional<OwnSegment> own_;
   std::optional<Bell> data_bell_;
   std::optional<Bell> space_bell_;
-  bool may_move_ = true;
+  WaitPolicy::Place place_;
   std::optional<PeerSegment> peer_;
   std::optional<BellWatch> data_watch_;
   std::optional<BellWatch> space_watch_;

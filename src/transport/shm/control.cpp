@@ -130,7 +130,7 @@ Result<void> Control::send_handles(std::span<const Handle> handles) const {
           ErrorKind::unsupported,
           {.operation = "send",
            .object = "handle",
-           .cause = handles[i].is_local() ? "it cannot leave this process" : "it is empty"});
+           .cause = handles[i].is_local() ? "an inproc channel cannot leave its process" : "it is empty"});
     }
     fds[i] = handles[i].fd().native();
     tags[i * tag_bytes] = static_cast<std::byte>(handles[i].kind());

@@ -44,7 +44,7 @@ Result<void> Receiver::prepare(Deadline deadline) {
                     binding_->setup().first_cursor);
     sleeper_.emplace(Sleeper::For::data, binding_->own().words(),
                      PeerWords{binding_->peer().words()}, binding_->data_watch(),
-                     binding_->control_socket(), binding_->may_move());
+                     binding_->control_socket(), binding_->place());
     largest_ = binding_->options().max_message_bytes;
   }
   ready_ = true;

@@ -50,7 +50,7 @@ void Sender::meet_peer() {
   const PeerWords peer{binding_->peer().words()};
   writer_->meet(peer);
   sleeper_.emplace(Sleeper::For::space, binding_->own().words(), peer, binding_->space_watch(),
-                   binding_->control_socket(), binding_->may_move());
+                   binding_->control_socket(), binding_->place());
   ready_ = true;
 }
 
@@ -85,6 +85,8 @@ Result<void> Sender::await_room(std::uint64_t bytes, Deadline deadline) {
       return fail(*end_);
     }
     if (!sleeper_) {
+      // The peer's hello, when it comes, makes the descriptor readable by itself.
+      if (binding_->writable()) binding_->writable().quiet();
       auto met = binding_->meet(deadline);
       if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
       if (!met) return met;

@@ -26,13 +26,15 @@ class MappingBook;
 
 namespace bulkhead::transport {
 
-/// Seams for tests; the protocol is spoken with the defaults.
+/// Seams for tests and the bench; the protocol is spoken with the defaults.
 struct ShmSetup {
   /// Where all cursors start: near 2^64 to test their wrap. The same at both ends.
   std::uint64_t first_cursor = 0;
   /// Both ends, in one process, use one mapping of each segment, so that ThreadSanitizer sees them
   /// touch the same addresses.
   std::shared_ptr<shm::MappingBook> one_mapping = nullptr;
+  /// Every wait sleeps at once: for measuring wake-ups, and for tests of them.
+  bool always_sleep = false;
 };
 
 /// Two connected unbound ends in this process.

@@ -13,14 +13,14 @@ constexpr short gone = POLLHUP | POLLRDHUP | POLLERR | POLLNVAL;
 }  // namespace
 
 Sleeper::Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, FdView control,
-                 bool may_move) noexcept
+                 WaitPolicy::Place place) noexcept
     : what_(what),
       own_(&own),
       word_(what == For::data ? &own.wait_data : &own.wait_space),
       peer_(peer),
       bell_(&bell),
       control_(control),
-      policy_(may_move) {}
+      policy_(place) {}
 
 bool Sleeper::peer_shares_cpu() noexcept {
   const std::uint32_t cpu = this_cpu();

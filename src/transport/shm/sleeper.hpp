@@ -41,13 +41,14 @@ class Sleeper {
 
   /// `bell` and `control` stay valid while it lives.
   Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, FdView control,
-          bool may_move) noexcept;
+          WaitPolicy::Place place) noexcept;
 
   /// Until `ready()` is true. It is called often, must be quick, and answers true as well when the
   /// peer has lied. `before_sleep()` is called once before the first sleep.
   template <class Ready, class BeforeSleep>
   Wake wait(Ready&& ready, BeforeSleep&& before_sleep, Deadline deadline) {
-    for (int i = 0; i < first_polls; ++i) {
+    const int polls = policy_.first_polls();
+    for (int i = 0; i < polls; ++i) {
       if (ready()) return Wake::ready;
     }
     return wait_on(ready, before_sleep, deadline);
@@ -63,7 +64,6 @@ class Sleeper {
  private:
   enum class Block : std::uint8_t { rung, timed_out, hung_up };
 
-  static constexpr int first_polls = 256;
   static constexpr int polls_between_clocks = 16;
   static constexpr int yields = 3;
   static constexpr int patience_with_rings = 16;

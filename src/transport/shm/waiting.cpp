@@ -12,10 +12,11 @@
 namespace bulkhead::transport::shm {
 
 WaitPolicy::Way WaitPolicy::choose(bool peer_on_our_cpu) noexcept {
+  if (place_.always_sleep) return Way::sleep;
   if (!peer_on_our_cpu) return Way::spin;
   // Yielding keeps two threads on one processor for ever, though each might have its own: a real
   // sleep lets the waker's kernel put this one on an idle processor. Tried ever more rarely.
-  if (may_move_ && ++shared_waits_ >= separate_after_) {
+  if (place_.may_move && ++shared_waits_ >= separate_after_) {
     shared_waits_ = 0;
     separate_after_ = std::min(2 * separate_after_, last_separation);
     return Way::sleep;

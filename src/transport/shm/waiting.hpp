@@ -34,8 +34,16 @@ class WaitPolicy {
   static constexpr std::uint32_t first_separation = 16;
   static constexpr std::uint32_t last_separation = 4096;
 
-  /// `may_move`: this thread may run on more than one processor.
-  explicit WaitPolicy(bool may_move) noexcept : may_move_(may_move) {}
+  /// What is known when the link is bound.
+  struct Place {
+    bool may_move = true;       ///< the thread may run on more than one processor
+    bool always_sleep = false;  ///< ShmSetup::always_sleep
+  };
+
+  explicit WaitPolicy(Place place) noexcept : place_(place) {}
+
+  /// Before anything else is decided or measured: a hot ring ends its waits here.
+  int first_polls() const noexcept { return place_.always_sleep ? 1 : 256; }
 
   /// For the wait that begins now.
   Way choose(bool peer_on_our_cpu) noexcept;
@@ -56,7 +64,7 @@ class WaitPolicy {
 
   Nanoseconds wake_{8'000};
   std::uint16_t recent_ = 0xffff;  // a bit each, the latest lowest; spinning is tried first
-  bool may_move_;
+  Place place_;
   std::uint32_t shared_waits_ = 0;
   std::uint32_t separate_after_ = first_separation;
 };

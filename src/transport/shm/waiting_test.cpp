@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using Way = WaitPolicy::Way;
 
 TEST(shm_waiting, spins_for_four_wake_costs_while_waits_end_within_it) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   EXPECT_EQ(policy.choose(false), Way::spin);
   EXPECT_EQ(policy.spin_for(), 4 * policy.wake_cost());
   for (int i = 0; i < 100; ++i) policy.awake(1us);
@@ -22,7 +22,7 @@ TEST(shm_waiting, spins_for_four_wake_costs_while_waits_end_within_it) {
 }
 
 TEST(shm_waiting, spins_shortly_once_fewer_than_4_of_16_waits_were_short) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   for (int i = 0; i < 12; ++i) policy.woken(10ms, 8us);
   EXPECT_EQ(policy.spin_for(), 4 * policy.wake_cost()) << "4 of the first 16 still count";
   policy.woken(10ms, 8us);
@@ -30,7 +30,7 @@ TEST(shm_waiting, spins_shortly_once_fewer_than_4_of_16_waits_were_short) {
 }
 
 TEST(shm_waiting, spins_again_when_sleeps_turn_out_short) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   for (int i = 0; i < 16; ++i) policy.woken(10ms, 8us);
   EXPECT_EQ(policy.spin_for(), WaitPolicy::short_spin);
   // Woken after 30 us, 8 of them the waking itself: spinning for 32 would have seen it.
@@ -39,7 +39,7 @@ TEST(shm_waiting, spins_again_when_sleeps_turn_out_short) {
 }
 
 TEST(shm_waiting, learns_the_wake_cost_in_eighths) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   const auto before = policy.wake_cost();
   policy.woken(1ms, before + 800ns);
   EXPECT_EQ(policy.wake_cost(), before + 100ns);
@@ -48,7 +48,7 @@ TEST(shm_waiting, learns_the_wake_cost_in_eighths) {
 }
 
 TEST(shm_waiting, is_moved_by_a_lying_peer_only_within_bounds) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   for (int i = 0; i < 1000; ++i) policy.woken(1ms, std::chrono::nanoseconds::max());
   EXPECT_LE(policy.wake_cost(), WaitPolicy::longest_wake);
   EXPECT_LE(policy.spin_for(), 4 * WaitPolicy::longest_wake);
@@ -57,12 +57,12 @@ TEST(shm_waiting, is_moved_by_a_lying_peer_only_within_bounds) {
 }
 
 TEST(shm_waiting, yields_to_a_peer_on_the_same_processor_and_never_spins) {
-  WaitPolicy policy{false};
+  WaitPolicy policy{{.may_move = false}};
   for (int i = 0; i < 100'000; ++i) ASSERT_EQ(policy.choose(true), Way::yield);
 }
 
 TEST(shm_waiting, sleeps_ever_more_rarely_to_be_moved_to_a_processor_of_its_own) {
-  WaitPolicy policy{true};
+  WaitPolicy policy{{.may_move = true}};
   int waits = 0;
   for (int expected = 16; expected <= 4096; expected *= 2) {
     int since = 1;
