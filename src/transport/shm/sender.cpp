@@ -172,12 +172,27 @@ Result<void> Sender::send_pieces(Bytes bytes, std::span<Handle> handles, Deadlin
   while (at < bytes.size()) {
     auto sent = send_piece(bytes, at, handles, deadline);
     if (sent) continue;
-    if (at != 0 && !end_ && binding_->live()) {
-      writer_->add({.size = 0, .flags = RecordHeader::abort | RecordHeader::next});
-      BULKHEAD_TRY(publish());
-    }
+    BULKHEAD_TRY(abort_part(at));
     return sent;
   }
+  return {};
+}
+
+Result<void> Sender::abort_part(std::size_t done) {
+  if (done == 0 || end_ || !binding_->live()) return {};
+  writer_->add({.size = 0, .flags = RecordHeader::abort | RecordHeader::next});
+  return publish();
+}
+
+Result<void> Sender::send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) {
+  if (done == 0) {
+    BULKHEAD_TRY(prepare());
+    if (bytes.size() <= largest_) return send(bytes, handles, os::no_wait);
+    BULKHEAD_TRY(check(bytes.size(), handles, os::no_wait));
+    binding_->note_send();
+  }
+  while (done < bytes.size()) BULKHEAD_TRY(send_piece(bytes, done, handles, os::no_wait));
+  for (Handle& handle : handles) static_cast<void>(std::move(handle).take_fd());
   return {};
 }
 

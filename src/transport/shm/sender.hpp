@@ -40,6 +40,10 @@ class Sender {
 
   Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline);
 
+  /// As Link's: a large message goes on at the byte `done`.
+  Result<void> send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done);
+  Result<void> abort_part(std::size_t done);
+
   Result<MutableBytes> loan(std::size_t size, Deadline deadline);
   Result<void> commit();
   void abandon() noexcept;

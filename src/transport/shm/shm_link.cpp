@@ -26,6 +26,12 @@ class ShmLink final : public Link {
   Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline) override {
     return sender_.send_many(messages, deadline);
   }
+  Result<void> send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) override {
+    return sender_.send_part(bytes, handles, done);
+  }
+  void abort_part(std::size_t done) noexcept override {
+    static_cast<void>(sender_.abort_part(done));
+  }
   Result<void> receive(Message& into, Deadline deadline) override {
     return receiver_.receive(into, deadline);
   }
