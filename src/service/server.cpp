@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The serving half of a Session: requests, their cancellation, and streams that are produced while
+// the consumer has room.
+#include <algorithm>
+
+#include "service/session.hpp"
+
+#if __cpp_exceptions
+#include <exception>
+#include <new>
+#endif
+
+namespace bulkhead::detail {
+
+using service::FrameHeader;
+using service::Kind;
+
+namespace {
+
+// Beyond this many requests that wait for a serving thread, new ones are answered `full`.
+constexpr std::size_t most_queued_requests = 4096;
+
+/// Marks what this thread is serving for as long as it lives.
+class Serving {
+ public:
+  Serving(Session& session, ServedCall& call) noexcept
+      : before_(std::exchange(current(), CurrentCall{&session, &call})) {}
+  ~Serving() { current() = before_; }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+ private:
+  CurrentCall before_;
+};
+
+Error missing(const Service& service, std::uint64_t method) {
+  return Error{ErrorKind::incompatible,
+               {.cause = "the peer serves " + std::string(service.interface) +
+                         ", which has no such method with these types (fingerprint " +
+                         std::to_string(method) + ")",
+                .remedy = "build both sides from the same interface"}};
+}
+
+/// Runs the user's function; what it throws becomes an error.
+template <class Function> Result<void> guarded(Function&& function) {
+#if __cpp_exceptions
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorKind::exhausted, {.cause = "the serving process ran out of memory"});
+  } catch (const std::exception& thrown) {
+    return fail(ErrorKind::system, {.cause = std::string("it threw: ") + thrown.what()});
+  } catch (...) {
+    return fail(ErrorKind::system, {.cause = "it threw something that is not a std::exception"});
+  }
+#else
+  return function();
+#endif
+}
+
+}  // namespace
+
+CurrentCall& current() noexcept {
+  thread_local CurrentCall call;
+  return call;
+}
+
+Deadline current_deadline() noexcept { return current().call ? current().call->deadline : never; }
+
+bool current_call_cancelled() noexcept {
+  const CurrentCall& here = current();
+  if (here.call == nullptr) return false;
+  return here.session->look_for_cancel(*here.call);
+}
+
+bool Session::look_for_cancel(const ServedCall& call) {
+  Lock lock(mutex_);
+  Incoming buffer;
+  while (!receiving_ && !ended_ && !call.cancelled &&
+         receive(lock, buffer, os::no_wait) == Received::something) {
+  }
+  return call.cancelled || call.deadline.expired();
+}
+
+void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& frame) {
+  auto call = std::make_shared<ServedCall>();
+  call->id = header.call;
+  call->credit = std::min(header.credit, stream_window);
+  if (header.budget_ns >= 0) call->deadline = std::chrono::nanoseconds(header.budget_ns);
+  if (requests_.size() >= most_queued_requests) {
+    if (header.kind != static_cast<std::uint8_t>(Kind::request)) return;
+    Outgoing refusal;
+    const Error error{ErrorKind::full, {.cause = "too many calls wait for the peer"}};
+    return answer(lock, refusal, Kind::reply, *call, &error, false);
+  }
+  serving_.push_back(call);
+  requests_.push_back({header, std::exchange(frame, Incoming{}), std::move(call)});
+  if (waiting_ > 0) changed_.notify_all();
+}
+
+void Session::cancel_served(std::uint64_t id) {
+  const auto call = std::find_if(serving_.begin(), serving_.end(),
+                                 [&](const auto& served) { return served->id == id; });
+  if (call == serving_.end()) return;
+  (*call)->cancelled = true;
+}
+
+void Session::forget_served(const ServedCall& call) noexcept {
+  std::erase_if(serving_, [&](const auto& served) { return served.get() == &call; });
+}
+
+void Session::answer(Lock& lock, Outgoing& frame, Kind kind, const ServedCall& call,
+                     const Error* error, bool may_wait) {
+  if (call.cancelled || ended_) return;
+  FrameHeader header{.kind = static_cast<std::uint8_t>(kind), .call = call.id};
+  if (error != nullptr) {
+    header.flags = service::flag_error;
+    frame.bytes.resize(frame_header_bytes);
+    frame.handles.clear();
+    Error copy = *error;
+    static_cast<void>(frame.encoder().put(copy));
+  }
+  service::write_header(frame.bytes, header);
+  if (!may_wait) return send_soon(lock, frame);
+  // A caller that does not take its answers by its own deadline has given up on them.
+  const auto sent = send(lock, frame, call.deadline);
+  if (!sent && error == nullptr && sent.error() != ErrorKind::timed_out && !ended_) {
+    answer(lock, frame, kind == Kind::item ? Kind::end : kind, call, &sent.error(), true);
+  }
+}
+
+void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
+  Request request = std::move(requests_.front());
+  requests_.pop_front();
+  ServedCall& call = *request.call;
+  const bool answers = request.header.kind == static_cast<std::uint8_t>(Kind::request);
+  if (call.cancelled) return forget_served(call);
+  lock.unlock();
+
+  Outgoing out;
+  Answer result{out, nullptr};
+  Result<void> outcome;
+  const auto method =
+      std::lower_bound(service.methods.begin(), service.methods.end(), request.header.method,
+                       [](const ServedMethod& m, std::uint64_t id) { return m.method.id < id; });
+  if (method == service.methods.end() || method->method.id != request.header.method) {
+    outcome = fail(missing(service, request.header.method));
+  } else {
+    const Serving serving{*this, call};
+    auto arguments = request.frame.decoder();
+    outcome = guarded([&] { return method->body(service.implementation, arguments, result); });
+  }
+
+  lock.lock();
+  if (answers) answer(lock, out, Kind::reply, call, outcome ? nullptr : &outcome.error(), may_wait);
+  if (outcome && result.stream && !call.cancelled && !ended_) {
+    streams_.push_back({request.call, std::move(result.stream)});
+    if (waiting_ > 0) changed_.notify_all();
+  } else {
+    forget_served(call);
+  }
+}
+
+bool Session::can_produce() const noexcept {
+  return std::any_of(streams_.begin(), streams_.end(), [](const ProducedStream& stream) {
+    return stream.call->credit > 0 || stream.call->cancelled;
+  });
+}
+
+bool Session::produce_one(Lock& lock, bool may_wait) {
+  const auto next =
+      std::find_if(streams_.begin(), streams_.end(), [](const ProducedStream& stream) {
+        return stream.call->credit > 0 || stream.call->cancelled;
+      });
+  if (next == streams_.end()) return false;
+  // Taken out of the list while the user's generator runs; put back behind the others.
+  std::list<ProducedStream> one;
+  one.splice(one.begin(), streams_, next);
+  ServedCall& call = *one.front().call;
+  bool more = false;
+  if (!call.cancelled) {
+    lock.unlock();
+    Outgoing out;
+    Result<void> outcome;
+    {
+      const Serving serving{*this, call};
+      outcome = guarded([&]() -> Result<void> {
+        auto encoder = out.encoder();
+        auto produced = one.front().producer(encoder);
+        if (!produced) return fail(std::move(produced).error());
+        more = *produced;
+        return {};
+      });
+    }
+    lock.lock();
+    if (!outcome) more = false;
+    if (!more) out.bytes.resize(frame_header_bytes);
+    answer(lock, out, more ? Kind::item : Kind::end, call, outcome ? nullptr : &outcome.error(),
+           may_wait);
+    if (more) --call.credit;
+  }
+  if (more && !ended_) {
+    streams_.splice(streams_.end(), one);
+  } else {
+    forget_served(call);
+    lock.unlock();  // the generator's destructor is the user's code
+    one.clear();
+    lock.lock();
+  }
+  return true;
+}
+
+Result<void> Session::serve(const Service& service, Deadline deadline) {
+  Lock lock(mutex_);
+  Incoming buffer;
+  while (!ended_) {
+    if (!requests_.empty()) {
+      serve_one(lock, service, true);
+    } else if (can_produce()) {
+      if (!receiving_) receive(lock, buffer, os::no_wait);
+      if (requests_.empty()) produce_one(lock, true);
+    } else if (deadline.expired()) {
+      return fail(ErrorKind::timed_out,
+                  {.operation = "serve", .object = std::string(service.interface)});
+    } else if (receiving_) {
+      wait(lock, deadline);
+    } else {
+      receive(lock, buffer, deadline);
+    }
+  }
+  if (*ended_ == ErrorKind::closed) return {};
+  return fail(ended_->during("serve", std::string(service.interface)));
+}
+
+void Session::start_serving(const Service& service,
+                            std::move_only_function<void(Result<void>)> ended) {
+  Lock lock(mutex_);
+  if (ended_) {
+    const Error error = *ended_;
+    lock.unlock();
+    if (error == ErrorKind::closed) {
+      ended({});
+    } else {
+      ended(fail(error));
+    }
+    return;
+  }
+  async_service_ = service;
+  async_service_ended_ = std::move(ended);
+  if (pump_) pump_->schedule();
+}
+
+Result<void> serve(Session& session, const Service& service, Deadline deadline) {
+  return session.serve(service, deadline);
+}
+void start_serving(Session& session, const Service& service,
+                   std::move_only_function<void(Result<void>)> ended) {
+  session.start_serving(service, std::move(ended));
+}
+
+}  // namespace bulkhead::detail
