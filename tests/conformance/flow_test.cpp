@@ -95,7 +95,7 @@ TEST_P(flow, goes_on_through_a_storm_of_signals) {
     while (!over) {
       ::pthread_kill(asker, SIGUSR1);
       ::pthread_kill(handle, SIGUSR1);
-      ::nanosleep(&pause, nullptr);  // the rate of the storm
+      ::nanosleep(&pause, nullptr);  // Not synchronisation: the rate of the storm
     }
   }};
   Message message;
