@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 #include <bulkhead/process.hpp>
@@ -104,6 +105,12 @@ TEST(process_failure, an_inproc_channel_cannot_be_handed_over) {
 TEST(process_failure, a_child_flag_given_by_hand_does_not_start_anything) {
   auto program = Child::start("removes_itself", {"--bulkhead-child=0"});
   EXPECT_EQ(WEXITSTATUS(program.wait()), 125);
+}
+
+TEST(process_failure, a_child_does_not_become_what_another_user_tells_it) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs the superuser, to be another user for a moment";
+  auto program = Child::start("is_told_by_a_stranger");
+  EXPECT_EQ(program.read_all(), "exit code 125\n");
 }
 
 }  // namespace

@@ -10,11 +10,13 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "channel/channel_state.hpp"
 #include "os/poll.hpp"
+#include "os/socket.hpp"
 #include "process/birth.hpp"
 #include "process/bootstrap_state.hpp"
 #include "process/executable.hpp"
@@ -26,6 +28,15 @@ namespace {
 
 using detail::BootstrapState;
 using detail::ChannelState;
+
+/// TRUST: what the birth message names is executed, so it must come from a process of the same user.
+/// Otherwise whoever may start this program with other rights, by a set-uid bit or sudo, and chooses
+/// its arguments and descriptors, could make it jump where they like.
+bool may_be_told_by(FdView bootstrap) {
+  if (::getauxval(AT_SECURE) != 0) return false;
+  const auto maker = os::peer_credentials(bootstrap);
+  return maker.pid != 0 && maker.uid == ::geteuid();
+}
 
 /// There is nobody to tell but who started us by hand.
 [[noreturn]] void refuse(const Error& error) {
@@ -146,6 +157,7 @@ Result<Prepared> get_ready(Received received) {
 
 void run_child(Fd bootstrap) {
   ::fcntl(bootstrap.native(), F_SETFD, FD_CLOEXEC);
+  if (!may_be_told_by(bootstrap)) refuse(Error{ErrorKind::denied});
   auto received = receive_birth(bootstrap);
   if (!received) {
     // The parent died before it could tell us what to be.

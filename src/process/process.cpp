@@ -29,7 +29,8 @@ void end(detail::ProcessState* state, Channel& channel) {
   if (state->wait(state->grace)) return;
   static_cast<void>(os::send_signal(state->pidfd, SIGTERM));
   if (state->wait(state->grace)) return;
-  static_cast<void>(state->kill({}));
+  // One that even SIGKILL has not ended yet is reaped later.
+  if (!state->kill({})) state->release();
 }
 
 }  // namespace
