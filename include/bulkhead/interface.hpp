@@ -26,18 +26,20 @@
 #include <bulkhead/detail/for_each.hpp>
 #include <bulkhead/detail/service/dispatch.hpp>
 
-#define BULKHEAD_INTERFACE(Interface, ...)                                                   \
-  struct bulkhead_interface_##Interface {                                                    \
-    using Type = Interface;                                                                  \
-    static constexpr std::string_view name = #Interface;                                     \
-    BULKHEAD_FOR_EACH(BULKHEAD_DETAIL_METHOD, Interface, __VA_ARGS__)                        \
-    template <class Self>                                                                    \
-    struct Stubs : BULKHEAD_LIST(BULKHEAD_DETAIL_STUB_NAME, Self, __VA_ARGS__) {};           \
-    template <class Implementation>                                                          \
-    using Served = ::bulkhead::detail::ServedMethods<                                        \
-        Implementation, BULKHEAD_LIST(BULKHEAD_DETAIL_METHOD_NAME, Interface, __VA_ARGS__)>; \
-  };                                                                                         \
-  [[maybe_unused]] bulkhead_interface_##Interface bulkhead_interface_of(const Interface*);
+#define BULKHEAD_INTERFACE(Interface, ...)                                                         \
+  struct bulkhead_interface_##Interface {                                                          \
+    using Type = Interface;                                                                        \
+    static constexpr std::string_view name = #Interface;                                           \
+    BULKHEAD_FOR_EACH(BULKHEAD_DETAIL_METHOD, Interface, __VA_ARGS__)                              \
+    template <class Self>                                                                          \
+    struct Stubs : BULKHEAD_LIST(BULKHEAD_DETAIL_STUB_NAME, Self, __VA_ARGS__) {};                 \
+    template <class Implementation>                                                                \
+    using Served = ::bulkhead::detail::ServedMethods<                                              \
+        Implementation, BULKHEAD_LIST(BULKHEAD_DETAIL_METHOD_NAME, Interface, __VA_ARGS__)>;       \
+  };                                                                                               \
+  [[maybe_unused]] inline bulkhead_interface_##Interface bulkhead_interface_of(const Interface*) { \
+    return {};                                                                                     \
+  }
 
 // For each method: a tag that names it, and a stub with a member function of the same signature.
 #define BULKHEAD_DETAIL_METHOD(Interface, method)                                            \
