@@ -49,15 +49,17 @@ struct Options {
 };
 
 /// TRUST: the child decoded an untrusted file, so its answer is one too. It is believed only if
-/// the pixels are there and fit on a card.
+/// the pixels are there and fit on a card, and the words are few. Errors come from there as well:
+/// they are shortened where they are shown.
 Result<Picture> believe(Picture picture, const Limits& limits) {
   const auto [width, height] = picture.thumbnail;
   if (width <= limits.box.width && height <= limits.box.height &&
-      picture.rgba.size() == std::size_t{width} * height * 4) {
+      picture.rgba.size() == std::size_t{width} * height * 4 && picture.format.size() <= 16 &&
+      picture.remark.size() <= 200) {
     return picture;
   }
   return bulkhead::fail(bulkhead::ErrorKind::corrupt,
-                        {.operation = "decode", .cause = "the answer is no thumbnail"});
+                        {.operation = "decode", .cause = "the answer makes no sense"});
 }
 
 /// The whole point, for one file.
@@ -83,7 +85,7 @@ void print(const Judged& file, std::size_t name_width) {
             << shorten(printable(file.name), name_width) << std::right << std::setw(6)
             << file.took.count() << " ms  ";
   if (!file.picture) {
-    std::cout << printable(file.picture.error().sentence()) << std::endl;
+    std::cout << shorten(printable(file.picture.error().sentence()), 400) << std::endl;
     return;
   }
   std::cout << file.picture->size.width << " x " << file.picture->size.height << ' '

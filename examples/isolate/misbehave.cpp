@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <fcntl.h>
+#include <memory>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
@@ -22,9 +23,15 @@ void crash() {
   }
 }
 
+/// Writes to one page in sixteen: the limit counts what was asked for, and to fill it whole takes
+/// seconds where memory is slow. Without a limit it gets all the same to where it hurts.
 [[noreturn]] void eat() {
-  constexpr std::size_t bite = 8U << 20;
-  for (std::vector<std::vector<char>> eaten;;) eaten.emplace_back(bite, '\x55');
+  constexpr std::size_t bite = 8U << 20, step = 16 * 4096;
+  for (std::vector<std::unique_ptr<char[]>> eaten;;) {
+    eaten.emplace_back(new char[bite]);
+    volatile char* bytes = eaten.back().get();
+    for (std::size_t i = 0; i < bite; i += step) bytes[i] = 1;
+  }
 }
 
 std::string_view open_file() {

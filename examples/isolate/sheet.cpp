@@ -89,7 +89,7 @@ void draw_cause(Canvas& canvas, int x, int y, const bulkhead::Error& error) {
   canvas.fill_round({x + padding, y + padding, pill, 28}, 6, accent(error));
   canvas.text(x + padding + 9, y + padding + 7, head, 2, white);
 
-  const std::string cause = printable(error.sentence());
+  const std::string cause = shorten(printable(error.sentence()), 400);
   const auto room = static_cast<std::size_t>((stage_height - 56) / line_height);
   int scale = 2, step = line_height;
   std::vector<std::string> lines = wrap(cause, text_columns(2));
