@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The unix link against a peer that does not keep to the protocol: it speaks raw packets here, and
+// the worst that it can do is lose its connection.
+#include "transport/unix_socket.hpp"
+
+#include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <optional>
+#include <random>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "os/socket.hpp"
+#include "transport/unix_frame.hpp"
+
+namespace bulkhead::transport {
+namespace {
+
+using namespace std::chrono_literals;
+using unix_frame::Header;
+using unix_frame::Hello;
+using unix_frame::Type;
+
+std::vector<std::byte> packet(Header header, Bytes payload = {}) {
+  std::vector<std::byte> bytes(sizeof header + payload.size());
+  std::memcpy(bytes.data(), &header, sizeof header);
+  if (!payload.empty()) std::memcpy(bytes.data() + sizeof header, payload.data(), payload.size());
+  return bytes;
+}
+
+Header header(Type type, std::size_t payload = 0, std::uint16_t handles = 0,
+              std::uint8_t last = 0) {
+  return {static_cast<std::uint8_t>(type), last, handles, static_cast<std::uint32_t>(payload)};
+}
+
+std::vector<std::byte> hello(std::uint32_t version = 1) {
+  Hello mine;
+  mine.version = version;
+  return packet(header(Type::hello, sizeof mine), std::as_bytes(std::span{&mine, 1}));
+}
+
+/// A link, and the raw socket of its peer.
+struct Meeting {
+  std::unique_ptr<Link> link;
+  Fd peer;
+
+  explicit Meeting(ChannelOptions options = {}) {
+    auto ends = or_throw(os::socket_pair());
+    link = or_throw(adopt_unix(std::move(ends.first), options));
+    peer = std::move(ends.second);
+  }
+  void say(Bytes bytes, std::span<const int> fds = {}) {
+    const auto sent = os::send_packet(peer, bytes, fds);
+    // Once the link has ended the peer is cut off: that is as it should be.
+    EXPECT_TRUE(sent || sent.error() == ErrorKind::closed) << sent.error().sentence();
+  }
+  ErrorKind receive() {
+    Message message;
+    const auto got = link->receive(message, 20s);
+    return got ? ErrorKind{} : got.error().kind();
+  }
+};
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for (int fd = 0; fd < 1024; ++fd) count += ::fcntl(fd, F_GETFD) != -1 ? 1 : 0;
+  return count;
+}
+
+TEST(unix_protocol, of_another_version_is_incompatible_on_both_sides) {
+  Meeting meeting;
+  meeting.say(hello(2));
+  Message message;
+  const auto got = meeting.link->receive(message, 20s);
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().kind(), ErrorKind::incompatible);
+  EXPECT_NE(got.error().sentence().find("version 2"), std::string::npos);
+  EXPECT_EQ(meeting.receive(), ErrorKind::incompatible) << "for ever";
+  EXPECT_EQ(meeting.link->send(as_bytes("x"), {}, 20s).error().kind(), ErrorKind::incompatible);
+  // What the other side needs to find out the same: our hello, and the end.
+  std::array<std::byte, 64> buffer;
+  auto ours = or_throw(os::receive_packet(meeting.peer, buffer, 0));
+  ASSERT_EQ(ours.size, sizeof(Header) + sizeof(Hello));
+  EXPECT_EQ(buffer[0], std::byte{static_cast<std::uint8_t>(Type::hello)});
+  EXPECT_EQ(buffer[sizeof(Header) + offsetof(Hello, version)], std::byte{1});
+  EXPECT_TRUE(or_throw(os::receive_packet(meeting.peer, buffer, 0)).closed);
+}
+
+TEST(unix_protocol, of_a_later_version_may_have_a_longer_hello) {
+  Meeting meeting;
+  Hello theirs;
+  theirs.version = 7;
+  std::vector<std::byte> longer(200);
+  std::memcpy(longer.data(), &theirs, sizeof theirs);
+  meeting.say(packet(header(Type::hello, longer.size()), longer));
+  EXPECT_EQ(meeting.receive(), ErrorKind::incompatible);
+}
+
+TEST(unix_protocol, tells_a_refused_client) {
+  Meeting meeting;
+  refuse_unix(meeting.peer);
+  EXPECT_EQ(meeting.receive(), ErrorKind::denied);
+}
+
+TEST(unix_protocol, broken_by_any_lie_is_corrupt_and_stays_so) {
+  const Bytes four = as_bytes("four");
+  const std::vector<std::vector<std::vector<std::byte>>> lies{
+      {packet(header(Type::whole, 4), four)},                    // no hello
+      {packet(header(Type::hello, 4), four)},                    // too short a hello
+      {hello(), hello()},                                        // twice
+      {hello(), packet(header(Type::whole, 5), four)},           // longer than it is
+      {hello(), packet(header(Type::whole, 3), four)},           // shorter than it is
+      {hello(), packet(header(Type::whole, 0xffffffff), four)},  //
+      {hello(), packet(header(Type::whole, 4, 1), four)},        // handles that are not there
+      {hello(), packet(header(Type::whole, 4, 0xffff), four)},   //
+      {hello(), packet(header(Type{0}, 4), four)},               // no such type
+      {hello(), packet(header(Type{200}, 4), four)},             //
+      {hello(), {std::byte{2}}},                                 // half a header
+      {hello(), packet(header(Type::piece, 4), four),            //
+       packet(header(Type::whole, 4), four)},                    // inside another message
+      {hello(), packet(header(Type::refused))},                  // too late
+  };
+  for (std::size_t i = 0; i < lies.size(); ++i) {
+    Meeting meeting;
+    for (const auto& bytes : lies[i]) meeting.say(bytes);
+    EXPECT_EQ(meeting.receive(), ErrorKind::corrupt) << "lie " << i;
+    EXPECT_EQ(meeting.receive(), ErrorKind::corrupt) << "lie " << i;
+    EXPECT_EQ(meeting.link->send(as_bytes("x"), {}, 20s).error().kind(), ErrorKind::corrupt) << i;
+  }
+}
+
+TEST(unix_protocol, delivers_what_came_before_the_lie) {
+  Meeting meeting;
+  meeting.say(hello());
+  meeting.say(packet(header(Type::whole, 4), as_bytes("true")));
+  meeting.say(packet(header(Type::whole, 9), as_bytes("lie")));
+  Message message;
+  ASSERT_TRUE(meeting.link->receive(message, 20s));
+  EXPECT_EQ(message.text(), "true");
+  EXPECT_EQ(meeting.receive(), ErrorKind::corrupt);
+}
+
+TEST(unix_protocol, bounds_a_message_by_what_this_end_allows) {
+  Meeting meeting{{.max_message_bytes = 10'000}};
+  meeting.say(hello());
+  const std::vector<std::byte> bytes(4'000);
+  for (int i = 0; i < 3; ++i) meeting.say(packet(header(Type::piece, bytes.size()), bytes));
+  EXPECT_EQ(meeting.receive(), ErrorKind::corrupt);
+  Meeting other{{.max_message_bytes = 3'999}};
+  other.say(hello());
+  other.say(packet(header(Type::whole, bytes.size()), bytes));
+  EXPECT_EQ(other.receive(), ErrorKind::corrupt);
+}
+
+TEST(unix_protocol, takes_back_an_aborted_message_with_its_handles) {
+  const std::size_t before = open_descriptors();
+  {
+    Meeting meeting;
+    const Fd file = Fd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const int fds[] = {file.native()};
+    const std::byte tag[2] = {};
+    meeting.say(hello());
+    for (int i = 0; i < 50; ++i) {
+      auto handles = packet(header(Type::handles, 0, 1), tag);
+      meeting.say(handles, fds);
+      meeting.say(packet(header(Type::piece, 4), as_bytes("half")));
+      meeting.say(packet(header(Type::abort)));
+    }
+    meeting.say(packet(header(Type::whole, 5), as_bytes("whole")));
+    Message message;
+    ASSERT_TRUE(meeting.link->receive(message, 20s));
+    EXPECT_EQ(message.text(), "whole");
+    EXPECT_TRUE(message.handles().empty());
+    EXPECT_EQ(open_descriptors(), before + 3) << "two sockets and the file";
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(unix_protocol, leaks_no_descriptor_of_a_packet_that_is_refused) {
+  const std::size_t before = open_descriptors();
+  for (int i = 0; i < 300; ++i) {
+    Meeting meeting;
+    const Fd file = Fd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const std::vector<int> fds(1 + i % 50, file.native());
+    if (i % 2 == 0) meeting.say(hello());
+    auto bytes = packet(header(Type{static_cast<std::uint8_t>(i % 9)}, 0,
+                               static_cast<std::uint16_t>(i % 3 == 0 ? fds.size() : i)));
+    bytes.resize(bytes.size() + 2 * fds.size(), std::byte{0xff});
+    meeting.say(bytes, fds);
+    meeting.peer.close();
+    EXPECT_NE(meeting.receive(), ErrorKind{});
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(unix_protocol, stands_any_bytes) {
+  std::mt19937 random{4711};
+  for (int i = 0; i < 20'000; ++i) {
+    Meeting meeting{{.max_message_bytes = 100'000}};
+    if (random() % 4 != 0) meeting.say(hello());
+    for (unsigned packets = random() % 4; packets > 0; --packets) {
+      std::vector<std::byte> bytes(random() % 40);
+      for (auto& byte : bytes) byte = static_cast<std::byte>(random());
+      if (bytes.size() >= sizeof(Header) && random() % 2 == 0) {
+        const Header likely{static_cast<std::uint8_t>(random() % 8),
+                            static_cast<std::uint8_t>(random() % 2), 0,
+                            static_cast<std::uint32_t>(bytes.size() - sizeof(Header))};
+        std::memcpy(bytes.data(), &likely, sizeof likely);
+      }
+      if (!bytes.empty()) meeting.say(bytes);
+    }
+    meeting.peer.close();
+    // Whatever it was: messages perhaps, and then an end.
+    for (int calls = 0; meeting.receive() == ErrorKind{}; ++calls) ASSERT_LT(calls, 5);
+  }
+}
+
+TEST(unix_protocol, that_only_shuts_its_ears_is_an_end_for_the_sender) {
+  Meeting meeting;
+  meeting.say(hello());
+  ::shutdown(meeting.peer.native(), SHUT_RD);
+  EXPECT_EQ(meeting.link->send(as_bytes("x"), {}, 20s).error().kind(), ErrorKind::closed);
+}
+
+TEST(unix_protocol, binds_at_the_first_use_and_not_before) {
+  Meeting meeting;
+  std::array<std::byte, 64> buffer;
+  EXPECT_EQ(os::receive_packet(meeting.peer, buffer, 0).error().kind(), ErrorKind::empty);
+  Message message;
+  EXPECT_EQ(meeting.link->receive(message, no_wait).error().kind(), ErrorKind::empty);
+  EXPECT_TRUE(os::receive_packet(meeting.peer, buffer, 0));
+}
+
+}  // namespace
+}  // namespace bulkhead::transport
