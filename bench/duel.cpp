@@ -38,6 +38,7 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
 PairResult run_pairs(const std::vector<Contender>& contenders, const DuelOptions& options) {
   PairOptions share = options.pair;
   share.rounds = std::max(1, options.pair.rounds / options.pairs);
+  share.budget = options.pair.budget / options.pairs;
   PairResult all = run_survivors(contenders, share);
   for (int pair = 1; pair < options.pairs; ++pair) {
     const PairResult next = run_survivors(contenders, share);

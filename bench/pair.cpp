@@ -28,7 +28,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-constexpr unsigned alarm_seconds = 5;
+constexpr unsigned alarm_seconds = 10;
+constexpr int fewest_rounds = 3;
 
 enum class Operation : std::uint32_t { prepare, connect, run, close, quit };
 
@@ -52,8 +53,9 @@ struct Line {
 
 struct Board {
   Line lines[2];  // by Kind
-  alignas(128) std::int32_t current =
-      -1;  // the contender at work, for the bench when the pair has died
+  // Written by the client, read by the bench when the pair has ended.
+  alignas(128) std::int32_t current = -1;  // the contender at work
+  std::int32_t rounds = 0;                 // complete ones
 };
 
 /// The board and behind it, for each contender, its failure and its slices.
@@ -280,17 +282,21 @@ class Client : Half {
   void duel(const std::vector<std::uint32_t>& ready) {
     std::vector<std::uint64_t> messages;
     for (const auto i : ready) messages.push_back(calibrate(i));
+    const auto end = Clock::now() + options_.budget;
     for (int round = 0; round < options_.rounds; ++round) {
+      if (round >= fewest_rounds && Clock::now() > end) break;
       for (std::size_t k = 0; k < ready.size(); ++k) {
         const std::size_t turn = (k + static_cast<std::size_t>(round)) % ready.size();
         store_.slices(ready[turn])[round] = slice(ready[turn], messages[turn]);
       }
+      board_.rounds = round + 1;
     }
   }
 
   void count(std::uint32_t index) {
     slice(index, options_.counted_messages);
     store_.slices(index)[0] = slice(index, options_.counted_messages);
+    board_.rounds = 1;
   }
 
   nanoseconds poll_;
@@ -397,7 +403,9 @@ PairResult run_pair(const std::vector<Contender>& contenders, const PairOptions&
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     result.failures[i] = store.failure(i).text;
     const Slice* slices = store.slices(i);
-    if (result.failures[i].empty()) result.slices[i].assign(slices, slices + rounds);
+    if (result.failures[i].empty()) {
+      result.slices[i].assign(slices, slices + store.board().rounds);
+    }
   }
   return result;
 }

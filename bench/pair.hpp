@@ -11,6 +11,7 @@
 // the pair, and the result says at which contender.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,6 +29,8 @@ struct PairOptions {
   Placement placement = Placement::two_cores;
   int rounds = 30;
   std::uint64_t slice_ns = 1'500'000;
+  /// No further round begins after this time; a few there are always.
+  std::chrono::nanoseconds budget = std::chrono::hours{1};
   /// Not zero: no timing; one slice of so many messages each, with the system calls counted.
   std::uint64_t counted_messages = 0;
 };
@@ -47,7 +50,7 @@ struct Contender {
 };
 
 struct PairResult {
-  /// slices[contender][round]; empty for a contender that could not be set up.
+  /// slices[contender][round], as many rounds as the budget allowed; empty for a contender that could not be set up.
   std::vector<std::vector<Slice>> slices;
   /// Why a contender was left out; empty otherwise.
   std::vector<std::string> failures;

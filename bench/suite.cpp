@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include "bench/duel.hpp"
@@ -78,8 +79,20 @@ class Bench {
   Row row_for(const Entry& entry, const Figures& figures, const Job& job, const char* what) const;
   void emit_rate(Row row, double floor_ns, double ns, double ratio);
 
+  /// What is left of the time of a quick run, shared by the duels that are left. A busy machine gets
+  /// fewer rounds, not a longer run.
+  std::chrono::nanoseconds share_of_time() {
+    const auto left = quick_end_ - Clock::now();
+    const int duels = std::max(1, duels_left_--);
+    return std::max<std::chrono::nanoseconds>(left / duels * 2 / 3, std::chrono::milliseconds{100});
+  }
+
+  using Clock = std::chrono::steady_clock;
+
   SuiteOptions options_;
   bool counting_;
+  Clock::time_point quick_end_ = Clock::now() + std::chrono::seconds{20};
+  int duels_left_ = 23;
   Suite suite_;
 };
 
@@ -125,6 +138,7 @@ Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardst
   options.pair.rounds = options_.quick ? (slow ? 16 : 30) : (slow ? 40 : 60);
   options.pair.slice_ns = (options_.quick ? 1'000'000u : 4'000'000u) * (slow ? 2u : 1u);
   options.pairs = options_.quick ? 2 : 5;
+  if (options_.quick) options.pair.budget = share_of_time();
   if (yardstick) options.yardstick = 0;
   options.asleep = job.shape == Shape::round_trip && job.mode == Mode::sleeping;
   if (counting_)
