@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdexcept>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <vector>
 
 #include <bulkhead/process.hpp>
@@ -45,14 +46,6 @@ void use_up_time(Bootstrap&) {
 }
 
 void kill_itself(Bootstrap&) { ::raise(SIGKILL); }
-
-bool is_sanitized() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#else
-  return false;
-#endif
-}
 
 TEST(process_exit, says_the_exit_code) {
   EXPECT_EQ(exit_of<leave_with_three>(), Exit::exited(3));
@@ -154,6 +147,8 @@ TEST(process_exit, terminate_ends_one_that_ignores_the_request) {
 TEST(process_exit, terminate_ends_one_that_is_stopped) {
   auto child = or_throw(spawn<wait_for_close>());
   ::kill(child.pid(), SIGSTOP);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);
   EXPECT_EQ(or_throw(child.terminate(10ms)), Exit::killed(SIGKILL));
 }
 

@@ -88,4 +88,13 @@ inline bool is_alive(pid_t pid) {
 
 inline pid_t number(const std::string& text) { return static_cast<pid_t>(std::atoi(text.c_str())); }
 
+/// Then memory limits mean little, and leak detection does not work under a debugger.
+inline bool is_sanitized() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return false;
+#endif
+}
+
 }  // namespace bulkhead::test
