@@ -23,7 +23,8 @@ std::string signal_name(int signal) {
 
 std::string to_string(const Exit& exit) {
   switch (exit.cause) {
-    case Exit::Cause::code: return "exit code " + std::to_string(exit.code);
+    case Exit::Cause::code:
+      return "exit code " + std::to_string(exit.code);
     case Exit::Cause::signal: {
       std::ostringstream text;
       text << signal_name(exit.signal);
@@ -38,9 +39,12 @@ std::string to_string(const Exit& exit) {
       return with_detail("resource limit", exit.detail, ": ");
     case Exit::Cause::sandbox_violation:
       return with_detail("sandbox violation", exit.detail, ": ");
-    case Exit::Cause::hang: return with_detail("hang", exit.detail, ": ");
-    case Exit::Cause::never_started: return with_detail("never started", exit.detail, ": ");
-    case Exit::Cause::unknown: return with_detail("exit status unknown", exit.detail, ": ");
+    case Exit::Cause::hang:
+      return with_detail("hang", exit.detail, ": ");
+    case Exit::Cause::never_started:
+      return with_detail("never started", exit.detail, ": ");
+    case Exit::Cause::unknown:
+      return with_detail("exit status unknown", exit.detail, ": ");
   }
   return "exit status unknown";
 }
