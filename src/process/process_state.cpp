@@ -132,8 +132,9 @@ Result<Exit> ProcessState::kill(std::string why) {
 }
 
 void ProcessState::forward_output() {
+  if (foreign()) return;
   const std::lock_guard guard{mutex};
-  if (prefixer && !foreign()) prefixer->forward(reading);
+  if (prefixer) prefixer->forward(reading);
 }
 
 std::optional<std::pair<std::string, Exit>> ProcessState::obituary(Deadline deadline) {
