@@ -222,5 +222,20 @@ TEST(wire_encoder, refuses_more_elements_without_bytes_than_a_reader_takes) {
   EXPECT_EQ(done.error().kind(), ErrorKind::too_large);
 }
 
+TEST(wire_encoder, refuses_a_variant_that_an_exception_left_empty) {
+  struct Throws {
+    operator std::string() const { throw 1; }
+  };
+  struct Copied {
+    const std::string text;  // moving it can throw: the variant cannot keep what it held
+  };
+  std::variant<int, Copied> variant;
+  EXPECT_THROW(variant.emplace<Copied>(Throws{}), int);
+  ASSERT_TRUE(variant.valueless_by_exception());
+  auto done = encode(variant);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind(), ErrorKind::invalid);
+}
+
 }  // namespace
 }  // namespace bulkhead::wire
