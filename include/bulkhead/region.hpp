@@ -69,6 +69,7 @@ class BULKHEAD_API Region {
 
   /// From now on only this object's mapping can write: the kernel refuses every new writable
   /// mapping, write(2), resize and hole. `invalid` on an anonymous, attached or sealed Region.
+  /// REQUIRES: nobody else has been given it yet; a writable mapping that exists would stay.
   Result<void> publish();
 
   /// Makes the content immutable for everyone. `invalid` when published, or while another writable

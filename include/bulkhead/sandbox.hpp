@@ -56,7 +56,7 @@ struct Sandbox {
     /// it allocations fail (std::bad_alloc). Four times as much in builds with a sanitizer.
     std::uint64_t memory_bytes = std::uint64_t{512} << 20;
     /// Address space for memory shared with others, on top of memory_bytes.
-    std::uint64_t mapped_bytes = std::uint64_t{4} << 30;
+    std::uint64_t mapped_bytes = std::uint64_t{1} << 30;
     /// Largest file or memory file that it can make.
     std::uint64_t file_bytes = std::uint64_t{1} << 30;
     /// CPU time of all its threads. None by default: a service may live for long, and a call that

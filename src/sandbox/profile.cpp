@@ -63,7 +63,9 @@ void descriptors(Entries& list) {
   allow(list,
         {"read",      "write",     "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev",
          "preadv2",   "pwritev2",  "close", "lseek",  "fstat",   "fstatfs",  "fsync",  "fdatasync",
-         "ftruncate", "fallocate", "dup",   "dup2",   "dup3",    "pipe",     "pipe2"});
+         "ftruncate", "fallocate", "dup",   "dup2",   "dup3",    "pipe"});
+  // Not O_NOTIFICATION_PIPE.
+  list.push_back({"pipe2", {has_only_int(1, O_CLOEXEC | O_NONBLOCK | O_DIRECT)}});
   allow(list, {"poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl",
                "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd2", "timerfd_create",
                "timerfd_settime", "timerfd_gettime"});
@@ -98,9 +100,15 @@ void sockets_given(Entries& list) {
 }
 
 void memory(Entries& list) {
-  allow(list, {"brk", "munmap", "mremap", "madvise", "msync", "mincore", "membarrier"});
+  allow(list, {"brk", "munmap", "mremap", "madvise", "msync", "mincore"});
+  // Between its own threads; the other kinds interrupt every processor.
+  constexpr std::uint32_t query = 0;
+  constexpr std::uint32_t private_expedited = 8;
+  constexpr std::uint32_t register_private_expedited = 16;
+  allow_values(list, "membarrier", 0, {query, private_expedited, register_private_expedited});
   // Nothing becomes executable any more.
-  list.push_back({"mmap", {masked(2, PROT_EXEC, 0)}});
+  // A mapping that grows like a stack is not counted by RLIMIT_DATA.
+  list.push_back({"mmap", {masked(2, PROT_EXEC, 0), masked(3, MAP_GROWSDOWN, 0)}});
   list.push_back({"mprotect", {masked(2, PROT_EXEC, 0)}});
   constexpr std::uint32_t mfd_noexec_seal = 8;
   list.push_back(

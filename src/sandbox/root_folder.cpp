@@ -87,16 +87,18 @@ Result<std::string> mount_empty() {
   return os::failed("mount", "an empty root folder");
 }
 
-Result<void> switch_to(const std::string& root) {
-  if (::chdir(root.c_str()) != 0 || ::syscall(SYS_pivot_root, ".", ".") != 0) {
-    return os::failed("change", "root folder");
-  }
-  // The old root lies on top of the new one now.
+/// Makes `root` the root folder, with the old one lying on top of it for now.
+Result<void> pivot(const std::string& root) {
+  if (::chdir(root.c_str()) == 0 && ::syscall(SYS_pivot_root, ".", ".") == 0) return {};
+  return os::failed("change", "root folder");
+}
+
+Result<void> leave_old_root() {
   if (::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0) {
     return os::failed("leave", "the old root folder");
   }
-  if (::mount(nullptr, "/", nullptr,
-              MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+  constexpr auto flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (::mount(nullptr, "/", nullptr, flags, nullptr) != 0) {
     return os::failed("protect", "the root folder");
   }
   return {};
@@ -139,11 +141,15 @@ Result<void> change_root(const std::vector<Grant>& granted) {
   std::vector<Tree> trees;
   for (const auto& grant : granted) trees.push_back(BULKHEAD_TRY(copy_tree(grant)));
   const auto root = BULKHEAD_TRY(mount_empty());
-  if (auto filled = fill(root, trees); !filled) {
+  auto entered = fill(root, trees);
+  if (entered) entered = pivot(root);
+  if (!entered) {
+    // As before: Landlock may still do, and needs to see the declared paths.
+    static_cast<void>(!::chdir(here.c_str()));
     ::umount2(root.c_str(), MNT_DETACH);
-    return filled;
+    return entered;
   }
-  BULKHEAD_TRY(switch_to(root));
+  BULKHEAD_TRY(leave_old_root());
   // Relative names go on working where the folder is still there.
   if (::chdir(here.c_str()) != 0) static_cast<void>(::chdir("/"));
   return {};
