@@ -5,7 +5,10 @@
 // between on one core.
 #include "bench/channel_variant.hpp"
 
+#include <algorithm>
 #include <sched.h>
+#include <span>
+#include <vector>
 
 #include "bench/channel_pair.hpp"
 #include "bench/payload.hpp"
@@ -24,6 +27,11 @@ std::size_t capacity_for(const Job& job) {
 bool polls(Mechanism mechanism, const Job& job) {
   if (job.waiting == Waiting::spin) return true;
   return job.shape == Shape::round_trip && job.mode == Mode::hot && mechanism != Mechanism::shm;
+}
+
+/// Asleep without a limit, as the floor: a timer for each sleep costs what it costs the kernel.
+Deadline deadline_for(const Job& job) {
+  return job.mode == Mode::sleeping ? never : slice_deadline();
 }
 
 /// A fixed spin gives the core away every 20 microseconds: the peer may be waiting for it.
@@ -59,7 +67,7 @@ class ChannelVariant : public Variant {
 
   void client(std::uint64_t count) override {
     Channel& channel = ends_.end(Side::client);
-    const Deadline deadline = slice_deadline();
+    const Deadline deadline = deadline_for(job_);
     if (job_.shape == Shape::one_way) return stream_out(channel, count, deadline);
     for (std::uint64_t i = 0; i < count; ++i) {
       checked(channel.send(Bytes{client_buffer_.message(i), job_.bytes}, deadline));
@@ -69,7 +77,7 @@ class ChannelVariant : public Variant {
 
   void server(std::uint64_t count) override {
     Channel& channel = ends_.end(Side::server);
-    const Deadline deadline = slice_deadline();
+    const Deadline deadline = deadline_for(job_);
     if (job_.shape == Shape::one_way) return stream_in(channel, count, deadline);
     for (std::uint64_t i = 0; i < count; ++i) {
       receive(channel, server_message_, deadline);
@@ -111,8 +119,20 @@ class ChannelVariant : public Variant {
       }
       return;
     }
+    if (job_.batch > 1) return stream_batches(channel, count, deadline);
     for (std::uint64_t i = 0; i < count; ++i) {
       checked(channel.send(Bytes{client_buffer_.message(i), job_.bytes}, deadline));
+    }
+  }
+
+  void stream_batches(Channel& channel, std::uint64_t count, Deadline deadline) {
+    std::vector<Bytes> batch;
+    for (std::size_t i = 0; i < job_.batch; ++i) {
+      batch.emplace_back(client_buffer_.message(i), job_.bytes);
+    }
+    for (std::uint64_t sent = 0; sent < count;) {
+      const auto some = std::min<std::uint64_t>(batch.size(), count - sent);
+      sent += checked(channel.send_many(std::span{batch}.first(some), deadline));
     }
   }
 

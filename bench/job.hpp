@@ -32,6 +32,8 @@ struct Job {
   Waiting waiting = Waiting::learned;
   /// How long the server thinks before it answers.
   std::chrono::nanoseconds think{0};
+  /// How many messages a channel is given at once, one way.
+  std::size_t batch = 1;
   /// Where the private buffers begin, behind a page boundary.
   std::size_t offset = 0;
 };

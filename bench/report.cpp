@@ -65,7 +65,10 @@ void print_table(std::FILE* out, const std::vector<Row>& rows) {
                with_unit(row), figure(row.ratio), row.floor, optional_figure(row.ratio_ring),
                optional_figure(row.ratio_raw), optional_figure(row.ratio_channel),
                optional_figure(row.system_calls), optional_figure(row.switches));
-    if (!row.note.empty()) fmt::print(out, "{:>12}{}\n", "", row.note);
+    if (row.batch > 1) fmt::print(out, "{:>12}given {} at a time\n", "", row.batch);
+    if (row.offset > 0) {
+      fmt::print(out, "{:>12}from a buffer {} bytes behind a page boundary\n", "", row.offset);
+    }
   }
   fmt::print(out,
              "\nx floor, x ring, x raw, x chan.: medians of the ratios taken round by round; for "
@@ -115,12 +118,13 @@ std::string to_json(const std::vector<Row>& rows) {
     put(object, "ratio_channel", row.ratio_channel);
     put(object, "system_calls", row.system_calls);
     put(object, "switches", row.switches);
+    if (row.batch > 1) object["batch"] = row.batch;
+    if (row.offset > 0) object["offset"] = row.offset;
     put(object, "think_us", row.think_us);
     put(object, "cores_burnt", row.cores_burnt);
     if (!row.placement.empty()) object["placement"] = row.placement;
     object["rounds"] = row.rounds;
     object["rounds_apart"] = row.rounds_apart;
-    if (!row.note.empty()) object["note"] = row.note;
     list.push_back(std::move(object));
   }
   return list.dump(1) + "\n";

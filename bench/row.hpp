@@ -29,12 +29,13 @@ struct Row {
   std::optional<double> ratio_channel;  // a typed call to the Channel under it
   std::optional<double> system_calls;   // per message, both sides
   std::optional<double> switches;       // context switches per message, both sides
+  std::size_t batch = 1;                // messages given to the channel at once
+  std::size_t offset = 0;               // of the sender's buffer behind a page boundary
   std::optional<double> think_us;       // the waiting table alone, as the next two
   std::optional<double> cores_burnt;    // processor time of both sides over elapsed time
   std::string placement;                // two_cores, one_core, unpinned
   int rounds = 0;                       // that count
   int rounds_apart = 0;                 // kept apart: see duel.hpp
-  std::string note;
 };
 
 /// The table for people; one line a contender and size.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "bench/channel_variant.hpp"
 #include "bench/duel.hpp"
 #include "bench/floors.hpp"
 #include "bench/job.hpp"
@@ -27,6 +28,8 @@ struct Entry {
   Shape shape = Shape::round_trip;
   Kind kind = Kind::processes;
   bool through_kernel = false;
+  std::size_t batch = 1;
+  std::size_t offset = 0;
   bool reported = true;  // else it is there for comparison only
 };
 
@@ -74,7 +77,12 @@ class Bench {
   void one_way(const Job& job);
 
   void note(std::string text) { suite_.notes.push_back(std::move(text)); }
+  bool wanted(std::string_view mechanism) const {
+    return options_.only.empty() ||
+           std::ranges::find(options_.only, mechanism) != options_.only.end();
+  }
   std::vector<Entry> contenders(const Job& job) const;
+  void add_special_channels(std::vector<Entry>& entries, Job job) const;
   Duel fight(const std::vector<Entry>& entries, const Job& job, bool yardstick);
   Row row_for(const Entry& entry, const Figures& figures, const Job& job, const char* what) const;
   void emit_rate(Row row, double floor_ns, double ns, double ratio);
@@ -115,9 +123,7 @@ std::optional<double> ratio_if(const Duel& duel, std::size_t of, std::size_t to)
 std::vector<Entry> Bench::contenders(const Job& job) const {
   std::vector<Entry> entries;
   for (const Subject& subject : subjects()) {
-    const bool wanted = options_.only.empty() || subject.api == "ring" ||
-                        std::ranges::find(options_.only, subject.mechanism) != options_.only.end();
-    if (!wanted) continue;
+    if (subject.api != "ring" && !wanted(subject.mechanism)) continue;
     auto variant = subject.make(job);
     if (!variant) continue;
     entries.push_back({.mechanism = subject.mechanism,
@@ -129,6 +135,29 @@ std::vector<Entry> Bench::contenders(const Job& job) const {
                        .through_kernel = subject.through_kernel});
   }
   return entries;
+}
+
+/// Channels that differ in one thing: small messages in batches, and a buffer where memcpy may be slow.
+void Bench::add_special_channels(std::vector<Entry>& entries, Job job) const {
+  if (!wanted("shm") || job.mode != Mode::copied) return;
+  const auto add = [&] {
+    entries.push_back({.mechanism = "shm",
+                       .api = "channel",
+                       .variant = shm_channel(job),
+                       .bytes = job.bytes,
+                       .shape = job.shape,
+                       .batch = job.batch,
+                       .offset = job.offset});
+  };
+  if (job.bytes == 64) {
+    job.batch = 32;
+    add();
+  }
+  if (job.bytes == 4096) {
+    for (job.offset = 8; job.offset <= 2048; job.offset *= 4) add();
+    job.offset = 63;
+    add();
+  }
 }
 
 Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardstick) {
@@ -169,6 +198,8 @@ Row Bench::row_for(const Entry& entry, const Figures& figures, const Job& job,
   row.cores = cores(job.placement);
   row.value = figures.median_ns;
   row.unit = "ns";
+  row.batch = entry.batch;
+  row.offset = entry.offset;
   row.switches = figures.switches / messages;
   if (figures.system_calls) row.system_calls = *figures.system_calls / messages;
   row.rounds = static_cast<int>(std::ranges::count(figures.counts, true));
@@ -272,6 +303,7 @@ void Bench::round_trip(const Job& job) {
 
 void Bench::one_way(const Job& job) {
   std::vector<Entry> entries = contenders(job);
+  add_special_channels(entries, job);
   entries.insert(entries.begin(), {.mechanism = "cache_line",
                                    .api = "raw",
                                    .variant = cache_line(job.placement),
@@ -286,6 +318,10 @@ void Bench::one_way(const Job& job) {
     if (floor >= entries.size()) continue;
     Row row = row_for(entry, duel.figures[i], job, "one_way");
     row.floor = entry.through_kernel ? entry.mechanism + "_raw" : "ring";
+    if (entry.api == "service") {
+      const std::size_t channel = place_of(entries, duel, entry.mechanism, "channel");
+      if (channel < entries.size()) row.ratio_channel = duel.ratio(channel, i);
+    }
     emit_rate(std::move(row), duel.figures[floor].median_ns, duel.figures[i].median_ns,
               duel.ratio(floor, i));
   }
