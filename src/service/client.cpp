@@ -55,9 +55,10 @@ Result<void> Session::await(Lock& lock, PendingCall& pending, Deadline deadline)
   while (!pending.ready()) {
     if (receiving_) {
       if (!wait(lock, deadline) && !pending.ready()) return fail(ErrorKind::timed_out);
-    } else if (receive(lock, pending.reply, deadline) == Received::nothing && deadline.expired() &&
-               !pending.ready()) {
-      return fail(ErrorKind::timed_out);
+    } else {
+      receive(lock, *pending.reply, deadline);
+      // Whatever came: a peer may send frames that are nobody's for ever.
+      if (!pending.ready() && deadline.expired()) return fail(ErrorKind::timed_out);
     }
   }
   return {};
@@ -68,6 +69,7 @@ Result<void> Session::call(const Method& method, Outgoing& request, const CallTi
   const Budget budget = budget_of(time);
   FrameHeader header = request_header(Kind::request, method, budget.left_ns);
   PendingCall pending;
+  pending.reply = &reply;
   Lock lock(mutex_);
   if (ended_) return fail(ended_->during(std::string(method.name)));
   pending.id = header.call = next_call_++;
@@ -88,7 +90,6 @@ Result<void> Session::call(const Method& method, Outgoing& request, const CallTi
   }
   if (!outcome) return fail(outcome.error().during(std::string(method.name)));
   if (pending.error) return fail(failure(pending, method.name));
-  reply = std::move(pending.reply);
   return {};
 }
 
@@ -110,6 +111,7 @@ Result<void> Session::open_stream(PendingCall& pending, const Method& method, Ou
   Lock lock(mutex_);
   if (ended_) return fail(ended_->during(std::string(method.name)));
   pending.is_stream = true;
+  pending.reply = &pending.own;
   pending.id = header.call = next_call_++;
   pending_.push_back(&pending);
   service::write_header(request.bytes, header);
@@ -163,6 +165,7 @@ std::uint64_t Session::start_call(const Method& method, Outgoing& request, Deadl
   auto pending = std::make_unique<PendingCall>();
   pending->id = header.call = next_call_++;
   pending->completion = std::move(completion);
+  pending->reply = &pending->own;
   pending_.push_back(pending.get());
   async_calls_.push_back(std::move(pending));
   service::write_header(request.bytes, header);

@@ -20,6 +20,9 @@ namespace {
 
 // Beyond this many requests that wait for a serving thread, new ones are answered `full`.
 constexpr std::size_t most_queued_requests = 4096;
+constexpr std::size_t most_spare_requests = 8;
+// A larger message's memory is not kept for the next.
+constexpr std::size_t most_kept_bytes = 256 * 1024;
 
 /// Marks what this thread is serving for as long as it lives.
 class Serving {
@@ -84,19 +87,33 @@ bool Session::look_for_cancel(const ServedCall& call) {
 }
 
 void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& frame) {
-  auto call = std::make_shared<ServedCall>();
-  call->id = header.call;
-  call->credit = std::min(header.credit, stream_window);
-  if (header.budget_ns >= 0) call->deadline = std::chrono::nanoseconds(header.budget_ns);
-  if (requests_.size() >= most_queued_requests) {
-    if (header.kind != static_cast<std::uint8_t>(Kind::request)) return;
-    Outgoing refusal;
-    const Error error{ErrorKind::full, {.cause = "too many calls wait for the peer"}};
-    return answer(lock, refusal, Kind::reply, *call, &error, false);
+  if (requests_.size() >= most_queued_requests) return refuse(lock, header);
+  if (spare_requests_.empty()) spare_requests_.emplace_back();
+  Request& request = spare_requests_.front();
+  request.header = header;
+  std::swap(request.frame, frame);
+  // The last user of a finished call lets its memory be used again.
+  if (request.call == nullptr || request.call.use_count() > 1) {
+    request.call = std::make_shared<ServedCall>();
   }
-  serving_.push_back(call);
-  requests_.push_back({header, std::exchange(frame, Incoming{}), std::move(call)});
+  ServedCall& call = *request.call;
+  call.id = header.call;
+  call.credit = std::min(header.credit, stream_window);
+  call.cancelled = false;
+  call.deadline =
+      header.budget_ns < 0 ? never : Deadline{std::chrono::nanoseconds(header.budget_ns)};
+  serving_.push_back(request.call);
+  requests_.splice(requests_.end(), spare_requests_, spare_requests_.begin());
   if (waiting_ > 0) changed_.notify_all();
+}
+
+void Session::refuse(Lock& lock, const FrameHeader& header) {
+  if (header.kind != static_cast<std::uint8_t>(Kind::request)) return;
+  ServedCall call;
+  call.id = header.call;
+  Outgoing refusal;
+  const Error error{ErrorKind::full, {.cause = "too many calls wait for the peer"}};
+  answer(lock, refusal, Kind::reply, call, &error, false);
 }
 
 void Session::cancel_served(std::uint64_t id) {
@@ -131,35 +148,45 @@ void Session::answer(Lock& lock, Outgoing& frame, Kind kind, const ServedCall& c
 }
 
 void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
-  Request request = std::move(requests_.front());
-  requests_.pop_front();
+  std::list<Request> one;
+  one.splice(one.begin(), requests_, requests_.begin());
+  Request& request = one.front();
   ServedCall& call = *request.call;
-  const bool answers = request.header.kind == static_cast<std::uint8_t>(Kind::request);
-  if (call.cancelled) return forget_served(call);
-  lock.unlock();
+  if (!call.cancelled) {
+    lock.unlock();
+    Outgoing out;
+    Answer result{out, nullptr};
+    const Result<void> outcome = run(service, request, result);
+    lock.lock();
+    if (request.header.kind == static_cast<std::uint8_t>(Kind::request)) {
+      answer(lock, out, Kind::reply, call, outcome ? nullptr : &outcome.error(), may_wait);
+    }
+    if (outcome && result.stream && !call.cancelled && !ended_) {
+      streams_.push_back({request.call, std::move(result.stream)});
+      if (waiting_ > 0) changed_.notify_all();
+    } else {
+      forget_served(call);
+    }
+  } else {
+    forget_served(call);
+  }
+  if (request.frame.message.size() > most_kept_bytes) request.frame = Incoming{};
+  request.frame.message.clear();
+  if (spare_requests_.size() < most_spare_requests) {
+    spare_requests_.splice(spare_requests_.begin(), one);
+  }
+}
 
-  Outgoing out;
-  Answer result{out, nullptr};
-  Result<void> outcome;
+Result<void> Session::run(const Service& service, Request& request, Answer& answer) {
   const auto method =
       std::lower_bound(service.methods.begin(), service.methods.end(), request.header.method,
                        [](const ServedMethod& m, std::uint64_t id) { return m.method.id < id; });
   if (method == service.methods.end() || method->method.id != request.header.method) {
-    outcome = fail(missing(service, request.header.method));
-  } else {
-    const Serving serving{*this, call};
-    auto arguments = request.frame.decoder();
-    outcome = guarded([&] { return method->body(service.implementation, arguments, result); });
+    return fail(missing(service, request.header.method));
   }
-
-  lock.lock();
-  if (answers) answer(lock, out, Kind::reply, call, outcome ? nullptr : &outcome.error(), may_wait);
-  if (outcome && result.stream && !call.cancelled && !ended_) {
-    streams_.push_back({request.call, std::move(result.stream)});
-    if (waiting_ > 0) changed_.notify_all();
-  } else {
-    forget_served(call);
-  }
+  const Serving serving{*this, *request.call};
+  auto arguments = request.frame.decoder();
+  return guarded([&] { return method->body(service.implementation, arguments, answer); });
 }
 
 bool Session::can_produce() const noexcept {

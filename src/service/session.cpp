@@ -167,7 +167,7 @@ void Session::route_answer(Lock& lock, const FrameHeader& header, Incoming& fram
     pending->error = error ? *std::move(error) : std::move(error).error();
     pending->done = true;
   } else if (!pending->is_stream && kind == Kind::reply) {
-    if (&frame != &pending->reply) std::swap(frame, pending->reply);
+    if (&frame != pending->reply) std::swap(frame, *pending->reply);
     pending->done = true;
   } else if (pending->is_stream && kind == Kind::item) {
     if (pending->items.size() >= stream_window) {
@@ -201,7 +201,7 @@ void Session::complete(Lock& lock, PendingCall& pending) {
   if (call->error) {
     call->completion(fail(*std::move(call->error)));
   } else {
-    call->completion(std::move(call->reply));
+    call->completion(std::move(call->own));
   }
   lock.lock();
 }

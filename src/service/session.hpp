@@ -38,9 +38,10 @@ struct PendingCall {
   bool is_stream = false;
   bool done = false;           ///< a reply, a stream's end or a failure is there
   std::optional<Error> error;  ///< how it failed
-  Incoming reply;              ///< a call's reply
-  std::deque<Incoming> items;  ///< a stream's values that were not taken yet
-  Completion completion;       ///< async: called instead of waking a thread
+  Incoming* reply = nullptr;   ///< where the reply goes: the caller's, or `own`
+  Incoming own;
+  std::list<Incoming> items;  ///< a stream's values that were not taken yet
+  Completion completion;      ///< async: called instead of waking a thread
 
   bool ready() const noexcept { return done || !items.empty(); }
 };
@@ -94,9 +95,9 @@ class Session {
   using Lock = std::unique_lock<std::mutex>;
 
   struct Request {
-    service::FrameHeader header;
-    Incoming frame;
-    std::shared_ptr<ServedCall> call;
+    service::FrameHeader header{};
+    Incoming frame{};
+    std::shared_ptr<ServedCall> call{};
   };
 
   // The channel, shared (session.cpp).
@@ -120,8 +121,10 @@ class Session {
   void complete(Lock& lock, PendingCall& pending);
 
   void queue_request(Lock& lock, const service::FrameHeader& header, Incoming& frame);
+  void refuse(Lock& lock, const service::FrameHeader& header);
   void cancel_served(std::uint64_t id);
   void serve_one(Lock& lock, const Service& service, bool may_wait);
+  Result<void> run(const Service& service, Request& request, Answer& answer);
   bool produce_one(Lock& lock, bool may_wait);
   void answer(Lock& lock, Outgoing& frame, service::Kind kind, const ServedCall& call,
               const Error* error, bool may_wait);
@@ -140,10 +143,11 @@ class Session {
   std::vector<PendingCall*> pending_;
   std::list<std::unique_ptr<PendingCall>> async_calls_;
 
-  std::deque<Request> requests_;
+  // Lists, of which used nodes are kept: a call that is served allocates nothing.
+  std::list<Request> requests_;
+  std::list<Request> spare_requests_;
   std::vector<std::shared_ptr<ServedCall>> serving_;
   std::list<ProducedStream> streams_;
-  std::string_view served_interface_;
 
   /// A frame that must not wait and found no room.
   struct Waiting {
