@@ -30,14 +30,18 @@ template <class... Ts> struct List {
 template <class T> struct Anything {
   template <class U>
     requires(!std::same_as<U, T>)
-  operator U() const noexcept { std::unreachable(); }
+  operator U() const noexcept {
+    std::unreachable();
+  }
 };
 
 /// Converts to the bases of T alone; never evaluated.
 template <class T> struct BaseOf {
   template <class U>
     requires(std::is_base_of_v<U, T> && !std::same_as<U, T>)
-  operator U() const noexcept { std::unreachable(); }
+  operator U() const noexcept {
+    std::unreachable();
+  }
 };
 
 template <class T, std::size_t> using AnythingAt = Anything<T>;
