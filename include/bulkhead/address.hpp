@@ -22,9 +22,9 @@ BULKHEAD_API std::string_view to_string(Mechanism mechanism) noexcept;
 
 class BULKHEAD_API Address {
  public:
-  Address(const char* text) : text_(text) {}                 // NOLINT: implicit on purpose
-  Address(std::string_view text) : text_(text) {}            // NOLINT
-  Address(std::string text) : text_(std::move(text)) {}      // NOLINT
+  Address(const char* text) : text_(text) {}             // NOLINT: implicit on purpose
+  Address(std::string_view text) : text_(text) {}        // NOLINT
+  Address(std::string text) : text_(std::move(text)) {}  // NOLINT
 
   const std::string& text() const noexcept { return text_; }
 

@@ -16,12 +16,11 @@
 // loses this channel and nothing else.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
+#include <sys/types.h>
 #include <utility>
 
 #include <bulkhead/address.hpp>
@@ -68,7 +67,8 @@ struct Peer {
 /// At most one at a time per channel; it must not outlive the channel.
 class BULKHEAD_API Loan {
  public:
-  Loan(Loan&& other) noexcept : state_(std::exchange(other.state_, nullptr)), bytes_(other.bytes_) {}
+  Loan(Loan&& other) noexcept
+      : state_(std::exchange(other.state_, nullptr)), bytes_(other.bytes_) {}
   Loan& operator=(Loan&&) = delete;
   ~Loan();
 
@@ -140,11 +140,9 @@ class BULKHEAD_API Channel {
   Result<View> receive_view(Deadline deadline);
 
   /// Completion signature void(Result<Message>); include <bulkhead/asio.hpp>.
-  template <class Token>
-  auto async_receive(Deadline deadline, Token&& token);
+  template <class Token> auto async_receive(Deadline deadline, Token&& token);
   /// Completion signature void(Result<void>); include <bulkhead/asio.hpp>.
-  template <class Token>
-  auto async_send(Message message, Deadline deadline, Token&& token);
+  template <class Token> auto async_send(Message message, Deadline deadline, Token&& token);
 
   /// A descriptor that polls readable (level-triggered) when try_receive has something to say: a
   /// message or an end. From the first call on, try_receive must be called until `empty` before

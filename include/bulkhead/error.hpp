@@ -104,5 +104,4 @@ BULKHEAD_API std::error_code make_error_code(ErrorKind kind) noexcept;
 
 }  // namespace bulkhead
 
-template <>
-struct std::is_error_code_enum<bulkhead::ErrorKind> : std::true_type {};
+template <> struct std::is_error_code_enum<bulkhead::ErrorKind> : std::true_type {};

@@ -24,7 +24,9 @@ class BULKHEAD_API Message {
   Message() noexcept {}
   /// A copy of `bytes`.
   explicit Message(Bytes bytes) { assign(bytes); }
-  Message(Bytes bytes, std::vector<Handle> handles) : handles_(std::move(handles)) { assign(bytes); }
+  Message(Bytes bytes, std::vector<Handle> handles) : handles_(std::move(handles)) {
+    assign(bytes);
+  }
   Message(Message&& other) noexcept;
   Message& operator=(Message&& other) noexcept;
   ~Message() = default;

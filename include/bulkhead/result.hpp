@@ -21,8 +21,7 @@
 
 namespace bulkhead {
 
-template <class T>
-using Result = std::expected<T, Error>;
+template <class T> using Result = std::expected<T, Error>;
 
 /// Makes a failed Result of any type.
 inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>{std::move(error)}; }
@@ -39,8 +38,7 @@ namespace detail {
 
 /// The value, or the error's sentence on standard error and exit(1). For main functions: the only
 /// function of the library that prints.
-template <class R>
-auto or_exit(R&& result) {
+template <class R> auto or_exit(R&& result) {
   if (!result) detail::print_and_exit(result.error());
   if constexpr (!std::is_void_v<typename std::remove_cvref_t<R>::value_type>) {
     return *std::forward<R>(result);
@@ -51,8 +49,7 @@ auto or_exit(R&& result) {
 /// What or_throw throws; what() is the error's sentence.
 class Failure : public std::runtime_error {
  public:
-  explicit Failure(Error error)
-      : std::runtime_error(error.sentence()), error_(std::move(error)) {}
+  explicit Failure(Error error) : std::runtime_error(error.sentence()), error_(std::move(error)) {}
   const Error& error() const noexcept { return error_; }
 
  private:
@@ -60,8 +57,7 @@ class Failure : public std::runtime_error {
 };
 
 /// The value, or a Failure thrown.
-template <class R>
-auto or_throw(R&& result) {
+template <class R> auto or_throw(R&& result) {
   if (!result) throw Failure{std::forward<R>(result).error()};
   if constexpr (!std::is_void_v<typename std::remove_cvref_t<R>::value_type>) {
     return *std::forward<R>(result);
@@ -73,17 +69,16 @@ auto or_throw(R&& result) {
 
 /// The value of a Result, or return its error from the function around. Not inside coroutines: a
 /// statement expression cannot hold a suspension.
-#define BULKHEAD_TRY(...)                                                                  \
-  __extension__({                                                                          \
-    auto bulkhead_result = (__VA_ARGS__);                                                  \
-    if (!bulkhead_result) return std::unexpected{std::move(bulkhead_result).error()};      \
-    ::bulkhead::detail::take(std::move(bulkhead_result));                                  \
+#define BULKHEAD_TRY(...)                                                             \
+  __extension__({                                                                     \
+    auto bulkhead_result = (__VA_ARGS__);                                             \
+    if (!bulkhead_result) return std::unexpected{std::move(bulkhead_result).error()}; \
+    ::bulkhead::detail::take(std::move(bulkhead_result));                             \
   })
 
 namespace bulkhead::detail {
 
-template <class T>
-T take(std::expected<T, Error>&& result) {
+template <class T> T take(std::expected<T, Error>&& result) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <poll.h>
-
 #include <span>
 
 #include <bulkhead/deadline.hpp>

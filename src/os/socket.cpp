@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/socket.hpp"
 
-#include <sys/socket.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <sys/socket.h>
 
 #include "os/syscall.hpp"
 
@@ -31,13 +30,16 @@ std::vector<Fd> take_descriptors(msghdr& header) {
 
 std::unexpected<Error> send_failed() {
   switch (errno) {
-    case EAGAIN: return fail(ErrorKind::full);
+    case EAGAIN:
+      return fail(ErrorKind::full);
     case EPIPE:
     case ECONNRESET:
-    case ENOTCONN: return fail(ErrorKind::closed);
+    case ENOTCONN:
+      return fail(ErrorKind::closed);
     case ETOOMANYREFS:
       return failed("send", "descriptors", "let the peer take those under way, or raise its limit");
-    default: return failed("send", "packet");
+    default:
+      return failed("send", "packet");
   }
 }
 
@@ -66,8 +68,8 @@ Result<void> send_packet(FdView socket, std::span<const iovec> parts, std::span<
     item->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(item), fds.data(), fds.size_bytes());
   }
-  const auto sent = retry_eintr(
-      [&] { return ::sendmsg(socket.native(), &header, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  const auto sent =
+      retry_eintr([&] { return ::sendmsg(socket.native(), &header, MSG_NOSIGNAL | MSG_DONTWAIT); });
   if (sent < 0) return send_failed();
   return {};
 }
@@ -89,20 +91,23 @@ Result<Packet> receive_packet(FdView socket, std::span<const iovec> into, std::s
       [&] { return ::recvmsg(socket.native(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
   if (got < 0) {
     if (errno == EAGAIN) return fail(ErrorKind::empty);
-    if (errno == ECONNRESET || errno == ENOTCONN) return Packet{.size = 0, .closed = true, .fds = {}};
+    if (errno == ECONNRESET || errno == ENOTCONN)
+      return Packet{.size = 0, .closed = true, .fds = {}};
     return failed("receive", "packet");
   }
-  Packet packet{.size = static_cast<std::size_t>(got), .closed = false, .fds = take_descriptors(header)};
+  Packet packet{
+      .size = static_cast<std::size_t>(got), .closed = false, .fds = take_descriptors(header)};
   if ((header.msg_flags & MSG_CTRUNC) != 0) {
     return fail(ErrorKind::exhausted,
-                {.operation = "receive", .object = "descriptors",
+                {.operation = "receive",
+                 .object = "descriptors",
                  .cause = "this process has no free descriptors for those that came",
                  .remedy = "raise its limit (ulimit -n) or close some"});
   }
   if ((header.msg_flags & MSG_TRUNC) != 0 || packet.fds.size() > max_fds) {
-    return fail(ErrorKind::corrupt,
-                {.operation = "receive", .object = "packet",
-                 .cause = "the peer sent more than the protocol allows"});
+    return fail(ErrorKind::corrupt, {.operation = "receive",
+                                     .object = "packet",
+                                     .cause = "the peer sent more than the protocol allows"});
   }
   // A packet of length 0 does not exist in our protocols: the kernel says end of stream with it.
   packet.closed = got == 0;

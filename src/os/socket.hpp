@@ -5,11 +5,10 @@
 // wrong with the packet.
 #pragma once
 
-#include <sys/types.h>
-#include <sys/uio.h>
-
 #include <cstddef>
 #include <span>
+#include <sys/types.h>
+#include <sys/uio.h>
 #include <utility>
 #include <vector>
 
@@ -28,13 +27,14 @@ Result<std::pair<Fd, Fd>> socket_pair();
 /// Sends one packet made of `parts` with `fds` beside it. `full` when the socket's buffer is,
 /// `closed` when the peer has closed or died (EPIPE, ECONNRESET), `exhausted` when too many
 /// descriptors are in flight, `too_large` when the packet does not fit the buffer at all.
-Result<void> send_packet(FdView socket, std::span<const iovec> parts, std::span<const int> fds = {});
+Result<void> send_packet(FdView socket, std::span<const iovec> parts,
+                         std::span<const int> fds = {});
 Result<void> send_packet(FdView socket, Bytes bytes, std::span<const int> fds = {});
 
 struct Packet {
-  std::size_t size = 0;       ///< bytes written into the buffer; 0 with `closed` set: end of stream
-  bool closed = false;        ///< the peer has closed and nothing is left
-  std::vector<Fd> fds;        ///< what came beside the bytes, close-on-exec
+  std::size_t size = 0;  ///< bytes written into the buffer; 0 with `closed` set: end of stream
+  bool closed = false;   ///< the peer has closed and nothing is left
+  std::vector<Fd> fds;   ///< what came beside the bytes, close-on-exec
 };
 
 /// Receives one packet into `into` (parts filled in order). `empty` when there is none, `corrupt`

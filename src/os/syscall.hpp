@@ -14,8 +14,7 @@
 namespace bulkhead::os {
 
 /// Calls until the outcome is not EINTR. Never for close(2): Linux has closed it already.
-template <class Call>
-auto retry_eintr(Call&& call) {
+template <class Call> auto retry_eintr(Call&& call) {
   auto outcome = call();
   while (outcome == -1 && errno == EINTR) outcome = call();
   return outcome;
@@ -25,9 +24,9 @@ auto retry_eintr(Call&& call) {
 inline std::unexpected<Error> failed(std::string operation, std::string object = {},
                                      std::string remedy = {}) {
   const int number = errno;
-  return fail(Error::from_errno(
-      number, {.operation = std::move(operation), .object = std::move(object),
-               .remedy = std::move(remedy)}));
+  return fail(Error::from_errno(number, {.operation = std::move(operation),
+                                         .object = std::move(object),
+                                         .remedy = std::move(remedy)}));
 }
 
 }  // namespace bulkhead::os
