@@ -34,8 +34,8 @@ class Deadline {
   /// What is left, at least zero; the largest duration for `never`.
   std::chrono::nanoseconds remaining() const noexcept {
     if (is_never()) return std::chrono::nanoseconds::max();
-    const auto left = at_ - Clock::now();
-    return left.count() > 0 ? left : std::chrono::nanoseconds::zero();
+    const auto now = Clock::now();  // compared first: the difference from a far past overflows
+    return at_ > now ? at_ - now : std::chrono::nanoseconds::zero();
   }
 
   friend constexpr auto operator<=>(Deadline, Deadline) noexcept = default;
