@@ -20,6 +20,8 @@ namespace {
 
 // Beyond this many requests that wait for a serving thread, new ones are answered `full`.
 constexpr std::size_t most_queued_requests = 4096;
+// These wait in our memory. More than any honest caller has under way.
+constexpr std::size_t most_waiting_refusals = 65'536;
 constexpr std::size_t most_spare_requests = 8;
 // A larger message's memory is not kept for the next.
 constexpr std::size_t most_kept_bytes = 256 * 1024;
@@ -80,8 +82,9 @@ bool current_call_cancelled() noexcept {
 bool Session::look_for_cancel(const ServedCall& call) {
   Lock lock(mutex_);
   Incoming buffer;
-  while (!receiving_ && !ended_ && !call.cancelled &&
-         receive(lock, buffer, os::no_wait) == Received::something) {
+  for (int i = 0; i < most_frames_a_turn && !receiving_ && !ended_ && !call.cancelled &&
+                  receive(lock, buffer, os::no_wait) == Received::something;
+       ++i) {
   }
   return call.cancelled || call.deadline.expired();
 }
@@ -109,6 +112,12 @@ void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& fra
 
 void Session::refuse(Lock& lock, const FrameHeader& header) {
   if (header.kind != static_cast<std::uint8_t>(Kind::request)) return;
+  if (outbox_.size() >= most_waiting_refusals) {
+    return end(lock, Error{ErrorKind::corrupt,
+                           {.operation = "receive",
+                            .object = "call",
+                            .cause = "the peer asks without end and takes no answers"}});
+  }
   ServedCall call;
   call.id = header.call;
   Outgoing refusal;
@@ -242,14 +251,16 @@ Result<void> Session::serve(const Service& service, Deadline deadline) {
   Lock lock(mutex_);
   Incoming buffer;
   while (!ended_) {
+    // First: a peer may ask for ever.
+    if (deadline.expired()) {
+      return fail(ErrorKind::timed_out,
+                  {.operation = "serve", .object = std::string(service.interface)});
+    }
     if (!requests_.empty()) {
       serve_one(lock, service, true);
     } else if (can_produce()) {
       if (!receiving_) receive(lock, buffer, os::no_wait);
       if (requests_.empty()) produce_one(lock, true);
-    } else if (deadline.expired()) {
-      return fail(ErrorKind::timed_out,
-                  {.operation = "serve", .object = std::string(service.interface)});
     } else if (receiving_) {
       wait(lock, deadline);
     } else {

@@ -58,7 +58,9 @@ Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
     lock.lock();
     if (sent || !would_wait(sent.error()) || (until != os::no_wait && deadline.expired())) break;
     Incoming buffer;
-    while (!receiving_ && !ended_ && receive(lock, buffer, os::no_wait) == Received::something) {
+    for (int i = 0; i < most_frames_a_turn && !receiving_ && !ended_ &&
+                    receive(lock, buffer, os::no_wait) == Received::something;
+         ++i) {
     }
     if (ended_) {
       sent = fail(*ended_);

@@ -31,6 +31,8 @@ namespace bulkhead::detail {
 
 /// How many values of a stream may be under way.
 inline constexpr std::uint32_t stream_window = 32;
+/// Frames taken in between two looks at a deadline: a peer may send for ever.
+inline constexpr int most_frames_a_turn = 256;
 
 /// A call under way, at its caller: on the caller's stack, in a stream, or (async) in async_calls_.
 struct PendingCall {
