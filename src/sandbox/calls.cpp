@@ -64,6 +64,8 @@ Result<Filter> make(const Sandbox& sandbox) {
       check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS),
             "other architectures"));
   BULKHEAD_TRY(check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_NNP, 0), "options"));
+  // For all threads: apply refuses to run beside others, but without /proc it cannot see them.
+  BULKHEAD_TRY(check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1), "all threads"));
   // A binary tree of the numbers: 7 tests a call instead of 150. Without it (old libseccomp) all
   // works, only slower.
   static_cast<void>(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
