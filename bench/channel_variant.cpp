@@ -12,6 +12,7 @@
 
 #include "bench/channel_pair.hpp"
 #include "bench/payload.hpp"
+#include "transport/shm/waiting.hpp"
 
 namespace bulkhead::bench {
 
@@ -99,8 +100,14 @@ class ChannelVariant : public Variant {
       if (message.error() != ErrorKind::empty) checked(std::move(message));
       if (job_.placement == Placement::one_core && job_.waiting == Waiting::learned)
         ::sched_yield();
+      if (mechanism_ == Mechanism::inproc) breathe();
       if (job_.waiting == Waiting::spin && turn.over()) ::sched_yield();
     }
+  }
+
+  /// A queue with a lock is not left to the other side by one who asks without a pause.
+  static void breathe() noexcept {
+    for (int i = 0; i < 8; ++i) transport::shm::relax();
   }
 
   void think() const {

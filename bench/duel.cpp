@@ -2,6 +2,7 @@
 #include "bench/duel.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 namespace bulkhead::bench {
@@ -14,6 +15,7 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
   std::iota(alive.begin(), alive.end(), std::size_t{0});
   PairResult all;
   all.slices.resize(contenders.size());
+  all.counted.resize(contenders.size());
   all.failures.resize(contenders.size());
   while (!alive.empty()) {
     std::vector<Contender> present;
@@ -27,6 +29,7 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
     }
     for (std::size_t k = 0; k < alive.size(); ++k) {
       all.slices[alive[k]] = std::move(result.slices[k]);
+      all.counted[alive[k]] = result.counted[k];
       all.failures[alive[k]] = std::move(result.failures[k]);
     }
     break;
@@ -36,11 +39,13 @@ PairResult run_survivors(const std::vector<Contender>& contenders, const PairOpt
 
 /// All rounds, the pairs' one behind the other; a contender that failed in one has failed.
 PairResult run_pairs(const std::vector<Contender>& contenders, const DuelOptions& options) {
+  const auto end = std::chrono::steady_clock::now() + options.pair.budget;
   PairOptions share = options.pair;
   share.rounds = std::max(1, options.pair.rounds / options.pairs);
   share.budget = options.pair.budget / options.pairs;
   PairResult all = run_survivors(contenders, share);
-  for (int pair = 1; pair < options.pairs; ++pair) {
+  share.counted_messages = 0;
+  for (int pair = 1; pair < options.pairs && std::chrono::steady_clock::now() < end; ++pair) {
     const PairResult next = run_survivors(contenders, share);
     for (std::size_t i = 0; i < contenders.size(); ++i) {
       all.slices[i].insert(all.slices[i].end(), next.slices[i].begin(), next.slices[i].end());
@@ -101,25 +106,6 @@ Figures summarise(const std::vector<Slice>& slices, std::string failure) {
   return figures;
 }
 
-void count_calls(const std::vector<Contender>& contenders, const DuelOptions& options, Duel& duel) {
-  std::vector<std::size_t> indices;
-  std::vector<Contender> present;
-  for (std::size_t i = 0; i < contenders.size(); ++i) {
-    if (!duel.figures[i].ran()) continue;
-    indices.push_back(i);
-    present.push_back(contenders[i]);
-  }
-  PairOptions counted = options.pair;
-  counted.counted_messages = options.counted_messages;
-  const PairResult result = run_survivors(present, counted);
-  for (std::size_t k = 0; k < indices.size(); ++k) {
-    if (result.slices[k].empty()) continue;
-    const Slice& slice = result.slices[k][0];
-    duel.figures[indices[k]].system_calls =
-        per_message(slice.client.calls + slice.server.calls, slice);
-  }
-}
-
 }  // namespace
 
 double median(std::vector<double> values) {
@@ -158,6 +144,9 @@ Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options)
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     Figures& figures = duel.figures[i];
     if (!figures.ran()) continue;
+    if (const Slice& slice = result.counted[i]; slice.messages != 0) {
+      figures.system_calls = per_message(slice.client.calls + slice.server.calls, slice);
+    }
     std::vector<bool> fair = near.empty() ? figures.counts : near;
     for (std::size_t round = 0; round < fair.size(); ++round) {
       const Slice& slice = result.slices[i][round];
@@ -171,7 +160,6 @@ Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options)
     }
     figures.median_ns = median(std::move(counting));
   }
-  if (options.counted_messages != 0) count_calls(contenders, options, duel);
   return duel;
 }
 

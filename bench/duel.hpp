@@ -51,8 +51,6 @@ struct DuelOptions {
   std::optional<std::size_t> yardstick;
   /// Both sides are to sleep in every message.
   bool asleep = false;
-  /// Count system calls in a second pair, over so many messages for each contender; zero: do not.
-  std::uint64_t counted_messages = 0;
 };
 
 Duel fight(const std::vector<Contender>& contenders, const DuelOptions& options);

@@ -28,10 +28,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-constexpr unsigned alarm_seconds = 10;
+constexpr unsigned alarm_seconds = 5;
 constexpr int fewest_rounds = 3;
 
-enum class Operation : std::uint32_t { prepare, connect, run, close, quit };
+enum class Operation : std::uint32_t { prepare, connect, run, count, close, quit };
 
 struct Failure {
   char text[256] = {};
@@ -63,15 +63,16 @@ class Store {
  public:
   Store(std::size_t contenders, std::size_t rounds)
       : rounds_{rounds},
-        memory_{sizeof(Board) + contenders * (sizeof(Failure) + rounds * sizeof(Slice))},
+        memory_{sizeof(Board) + contenders * (sizeof(Failure) + (rounds + 1) * sizeof(Slice))},
         board_{new(memory_.as<void>()) Board},
         failures_{new(memory_.as<std::byte>() + sizeof(Board)) Failure[contenders]},
         slices_{new(memory_.as<std::byte>() + sizeof(Board) + contenders * sizeof(Failure))
-                    Slice[contenders * rounds]} {}
+                    Slice[contenders * (rounds + 1)]} {}
 
   Board& board() noexcept { return *board_; }
   Failure& failure(std::size_t contender) noexcept { return failures_[contender]; }
-  Slice* slices(std::size_t contender) noexcept { return slices_ + contender * rounds_; }
+  Slice* slices(std::size_t contender) noexcept { return slices_ + contender * (rounds_ + 1); }
+  Slice& counted(std::size_t contender) noexcept { return slices(contender)[rounds_]; }
 
  private:
   std::size_t rounds_;
@@ -118,11 +119,12 @@ class Half {
         options_{options},
         side_{side} {
     pin(options.placement, side);
-    if (options.counted_messages != 0) counter_.open();
   }
 
  protected:
-  CallCounter* counter() noexcept { return options_.counted_messages != 0 ? &counter_ : nullptr; }
+  /// From the first counted slice on.
+  CallCounter* counter() noexcept { return counting_ ? &counter_ : nullptr; }
+  void count_from_now_on() { counting_ = counting_ || counter_.open(); }
   Variant& variant(std::uint32_t index) const noexcept { return *contenders_[index].variant; }
 
   Store& store_;
@@ -131,6 +133,7 @@ class Half {
   const PairOptions& options_;
   Side side_;
   CallCounter counter_;
+  bool counting_ = false;
 };
 
 class Server : Half {
@@ -147,7 +150,8 @@ class Server : Half {
       ::alarm(alarm_seconds);
       const Operation operation = line_.operation;
       line_.failure.text[0] = '\0';
-      if (operation == Operation::run) {
+      if (operation == Operation::count) count_from_now_on();
+      if (operation == Operation::run || operation == Operation::count) {
         slice();
       } else {
         line_.begun.raise(step_);
@@ -195,11 +199,7 @@ class Client : Half {
     for (std::uint32_t i = 0; i < contenders_.size(); ++i) {
       if (set_up(i)) ready.push_back(i);
     }
-    if (options_.counted_messages != 0) {
-      for (const auto i : ready) count(i);
-    } else {
-      duel(ready);
-    }
+    duel(ready);
     for (const auto i : ready) {
       order(Operation::close, i);
       variant(i).close(side_);
@@ -249,10 +249,10 @@ class Client : Half {
     return !mine.text[0];
   }
 
-  Slice slice(std::uint32_t index, std::uint64_t messages) {
+  Slice slice(std::uint32_t index, std::uint64_t messages, Operation operation = Operation::run) {
     Slice result;
     result.messages = messages;
-    order(Operation::run, index, messages);
+    order(operation, index, messages);
     const Usage before = thread_usage(counter());
     const auto start = Clock::now();
     variant(index).client(messages);
@@ -274,15 +274,15 @@ class Client : Half {
       const std::uint64_t fitting =
           std::max<std::uint64_t>(messages * options_.slice_ns / elapsed, 1);
       if ((elapsed >= options_.slice_ns / 2 && runs >= 3) || runs == 12) return fitting;
-      messages = std::clamp(fitting, messages, messages * 16);
+      messages = std::clamp(fitting, messages, messages * 64);
     }
   }
 
   /// All contenders in every round, each round beginning with another one.
   void duel(const std::vector<std::uint32_t>& ready) {
+    const auto end = Clock::now() + options_.budget;
     std::vector<std::uint64_t> messages;
     for (const auto i : ready) messages.push_back(calibrate(i));
-    const auto end = Clock::now() + options_.budget;
     for (int round = 0; round < options_.rounds; ++round) {
       if (round >= fewest_rounds && Clock::now() > end) break;
       for (std::size_t k = 0; k < ready.size(); ++k) {
@@ -291,12 +291,16 @@ class Client : Half {
       }
       board_.rounds = round + 1;
     }
+    if (options_.counted_messages != 0) count(ready, messages);
   }
 
-  void count(std::uint32_t index) {
-    slice(index, options_.counted_messages);
-    store_.slices(index)[0] = slice(index, options_.counted_messages);
-    board_.rounds = 1;
+  void count(const std::vector<std::uint32_t>& ready, const std::vector<std::uint64_t>& fitting) {
+    count_from_now_on();
+    if (!counter()) return;
+    for (std::size_t k = 0; k < ready.size(); ++k) {
+      const std::uint64_t messages = std::min(options_.counted_messages, fitting[k]);
+      store_.counted(ready[k]) = slice(ready[k], messages, Operation::count);
+    }
   }
 
   nanoseconds poll_;
@@ -375,9 +379,8 @@ PairResult run_pair(const std::vector<Contender>& contenders, const PairOptions&
   PairResult result;
   result.failures.resize(contenders.size());
   result.slices.resize(contenders.size());
-  const std::size_t rounds =
-      options.counted_messages != 0 ? 1 : static_cast<std::size_t>(options.rounds);
-  Store store{contenders.size(), rounds};
+  result.counted.resize(contenders.size());
+  Store store{contenders.size(), static_cast<std::size_t>(options.rounds)};
   for (std::size_t i = 0; i < contenders.size(); ++i) {
     guarded(store.failure(i), [&] { contenders[i].variant->create(); });
   }
@@ -405,6 +408,7 @@ PairResult run_pair(const std::vector<Contender>& contenders, const PairOptions&
     const Slice* slices = store.slices(i);
     if (result.failures[i].empty()) {
       result.slices[i].assign(slices, slices + store.board().rounds);
+      result.counted[i] = store.counted(i);
     }
   }
   return result;

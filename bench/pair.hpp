@@ -31,7 +31,8 @@ struct PairOptions {
   std::uint64_t slice_ns = 1'500'000;
   /// No further round begins after this time; a few there are always.
   std::chrono::nanoseconds budget = std::chrono::hours{1};
-  /// Not zero: no timing; one slice of so many messages each, with the system calls counted.
+  /// Not zero: after the last round, one slice of at most so many messages each with its system calls
+  /// counted and its time not taken.
   std::uint64_t counted_messages = 0;
 };
 
@@ -52,6 +53,8 @@ struct Contender {
 struct PairResult {
   /// slices[contender][round], as many rounds as the budget allowed; empty for a contender that could not be set up.
   std::vector<std::vector<Slice>> slices;
+  /// The slice in which the system calls of a contender were counted; without messages when none was.
+  std::vector<Slice> counted;
   /// Why a contender was left out; empty otherwise.
   std::vector<std::string> failures;
   /// The contender at which the pair died, or -1.

@@ -99,8 +99,8 @@ class Bench {
 
   SuiteOptions options_;
   bool counting_;
-  Clock::time_point quick_end_ = Clock::now() + std::chrono::seconds{20};
-  int duels_left_ = 23;
+  Clock::time_point quick_end_ = Clock::now() + std::chrono::seconds{18};
+  int duels_left_ = 22;
   Suite suite_;
 };
 
@@ -171,7 +171,9 @@ Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardst
   if (yardstick) options.yardstick = 0;
   options.asleep = job.shape == Shape::round_trip && job.mode == Mode::sleeping;
   if (counting_)
-    options.counted_messages = job.bytes >= 1048576 ? 20 : job.mode == Mode::sleeping ? 100 : 500;
+    options.pair.counted_messages = job.bytes >= 1048576         ? 20
+                                    : job.mode == Mode::sleeping ? 100
+                                                                 : 500;
 
   std::vector<Contender> contenders;
   for (const Entry& entry : entries)
