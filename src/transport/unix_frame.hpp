@@ -28,6 +28,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <bulkhead/trust.hpp>
+
 namespace bulkhead::transport::unix_frame {
 
 enum class Type : std::uint8_t {
@@ -53,10 +55,10 @@ static_assert(sizeof(Header) == 8 && offsetof(Header, last) == 1 &&
 struct Hello {
   std::uint64_t magic = 0x6b6c75622d786e75;  // "unx-bulk"
   std::uint32_t version = 1;
-  std::uint32_t reserved = 0;
+  std::uint32_t most_handles = 0;  // that its sender takes with one message
 };
 static_assert(sizeof(Hello) == 16 && offsetof(Hello, version) == 8 &&
-              offsetof(Hello, reserved) == 12);
+              offsetof(Hello, most_handles) == 12);
 
 struct Tag {
   std::uint8_t kind = 0;
@@ -66,7 +68,10 @@ static_assert(sizeof(Tag) == 2);
 
 /// Payload of a packet, at most. Larger packets would need larger allocations of the kernel.
 inline constexpr std::size_t most_payload = 60 * 1024;
-/// Handles of one message, at most: what a process with a common limit can hold at all.
-inline constexpr std::size_t most_handles = 4096;
+/// Handles of one message, at most: what a process with a common limit can hold at all, or, from an
+/// untrusted peer, what it may have us hold. Nobody takes fewer than the latter.
+constexpr std::size_t most_handles(Trust trust) noexcept {
+  return trust == Trust::equal ? 4096 : 16;
+}
 
 }  // namespace bulkhead::transport::unix_frame

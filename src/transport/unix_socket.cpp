@@ -40,6 +40,10 @@ void set_send_buffer(FdView socket, int bytes) {
   ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
+/// TRUST: a peer can go on sending packets that make no message. After so many a call looks at the
+/// clock, or whether they can ever end.
+constexpr int patience = 256;
+
 iovec part(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
 
 std::unexpected<Error> lie(const char* cause) {
@@ -80,11 +84,13 @@ class UnixLink final : public LinkWithoutMemory {
   Result<void> bind();
   Result<void> check_size(std::size_t size) const;
   Result<void> check_handles(std::span<const Handle> handles) const;
+  Result<void> check_handle_count(std::size_t count, Deadline deadline);
   Result<void> send_frame(Type type, bool last, Bytes payload, std::span<const Handle> handles,
                           Deadline deadline);
   Result<void> send_all(Bytes bytes, std::span<const Handle> handles, std::size_t& done,
                         Deadline deadline);
   Result<void> pay_abort(Deadline deadline);
+  bool has_hung_up() const;
   Error why_ended();
 
   // Under reading_:
@@ -116,6 +122,7 @@ class UnixLink final : public LinkWithoutMemory {
   Message partial_;
   bool in_pieces_ = false;
   bool greeted_ = false;
+  std::uint32_t peer_takes_ = 0;  // handles in one message
   std::vector<Handle> gathered_;
   std::deque<Message> early_;
   std::optional<Error> ended_;
@@ -139,7 +146,8 @@ Result<void> UnixLink::bind() {
   // Half of it is for what the kernel adds to each packet.
   at_once_ = static_cast<std::size_t>(send_buffer(socket_)) / 2;
   piece_ = std::clamp<std::size_t>(at_once_ / 2, 1024, unix_frame::most_payload);
-  const Hello hello;
+  const Hello hello{.most_handles =
+                        static_cast<std::uint32_t>(unix_frame::most_handles(options_.trust))};
   const Header header{.type = static_cast<std::uint8_t>(Type::hello), .payload = sizeof hello};
   const std::array parts{part(&header, sizeof header), part(&hello, sizeof hello)};
   if (auto sent = os::send_packet(socket_, parts); !sent && sent.error() != ErrorKind::closed) {
@@ -158,11 +166,6 @@ Result<void> UnixLink::check_size(std::size_t size) const {
 }
 
 Result<void> UnixLink::check_handles(std::span<const Handle> handles) const {
-  if (handles.size() > unix_frame::most_handles) {
-    return fail(ErrorKind::too_large,
-                {.cause = std::to_string(handles.size()) + " handles are more than the " +
-                          std::to_string(unix_frame::most_handles) + " that one message carries"});
-  }
   for (const Handle& handle : handles) {
     if (handle.is_local()) {
       return fail(ErrorKind::unsupported,
@@ -172,6 +175,35 @@ Result<void> UnixLink::check_handles(std::span<const Handle> handles) const {
     if (!handle.fd()) return fail(ErrorKind::invalid, {.cause = "a handle without a descriptor"});
   }
   return {};
+}
+
+/// So many handles as everybody takes may go before the peer's hello; for more it is waited for.
+Result<void> UnixLink::check_handle_count(std::size_t count, Deadline deadline) {
+  if (count <= unix_frame::most_handles(Trust::untrusted)) return {};
+  for (;;) {
+    {
+      const std::lock_guard guard{reading_};
+      if (closed_) return fail(ErrorKind::closed);
+      if (ended_) return fail(*ended_);
+      if (greeted_) break;
+      Message none;  // the first packet is the hello, or the end
+      if (auto step = read_packet(none); !step && step.error() != ErrorKind::empty) {
+        return fail(std::move(step).error());
+      } else if (step) {
+        continue;
+      }
+    }
+    if (deadline == no_wait) return fail(ErrorKind::full);
+    if (BULKHEAD_TRY(os::poll_one(socket_, POLLIN, deadline)) == 0) {
+      return fail(ErrorKind::timed_out);
+    }
+  }
+  const std::size_t most =
+      std::min<std::size_t>(peer_takes_, unix_frame::most_handles(Trust::equal));
+  if (count <= most) return {};
+  return fail(ErrorKind::too_large,
+              {.cause = std::to_string(count) + " handles are more than the " +
+                        std::to_string(most) + " that one message carries"});
 }
 
 Result<void> UnixLink::send_frame(Type type, bool last, Bytes payload,
@@ -233,6 +265,7 @@ Result<void> UnixLink::send(Bytes bytes, std::span<Handle> handles, Deadline dea
   BULKHEAD_TRY(check_size(bytes.size()));
   BULKHEAD_TRY(check_handles(handles));
   BULKHEAD_TRY(bind());
+  BULKHEAD_TRY(check_handle_count(handles.size(), deadline));
   if (deadline == no_wait && bytes.size() > at_once_) {
     return fail(ErrorKind::too_large,
                 {.cause = std::to_string(bytes.size()) + " bytes cannot go without waiting",
@@ -256,9 +289,16 @@ Result<void> UnixLink::send_part(Bytes bytes, std::span<Handle> handles, std::si
     BULKHEAD_TRY(check_size(bytes.size()));
     BULKHEAD_TRY(check_handles(handles));
     BULKHEAD_TRY(bind());
+    BULKHEAD_TRY(check_handle_count(handles.size(), no_wait));
     BULKHEAD_TRY(pay_abort(no_wait));
   }
   return send_all(bytes, handles, done, no_wait);
+}
+
+/// The peer sends nothing any more. The kernel refuses our packets a moment before it tells.
+bool UnixLink::has_hung_up() const {
+  const auto events = os::poll_one(socket_, POLLRDHUP, std::chrono::milliseconds{1});
+  return !events || *events != 0;
 }
 
 /// The peer takes nothing any more: why is behind what it had sent before. That is read now, kept
@@ -266,19 +306,20 @@ Result<void> UnixLink::send_part(Bytes bytes, std::span<Handle> handles, std::si
 Error UnixLink::why_ended() {
   if (closed_) return Error{ErrorKind::closed};
   const std::lock_guard guard{reading_};
-  while (!ended_) {
+  for (int steps = 1; !ended_; ++steps) {
     Message message;
     auto step = read_packet(message);
     if (step && *step == Step::delivered) early_.push_back(std::move(message));
-    // Nothing there and yet no end: it has only shut its receiving side.
-    if (!step && step.error() == ErrorKind::empty) return Error{ErrorKind::closed};
+    // It has only shut its receiving side, and may send for ever.
+    const bool may_go_on = step ? steps % patience == 0 : step.error() == ErrorKind::empty;
+    if (may_go_on && !has_hung_up()) return Error{ErrorKind::closed};
   }
   return *ended_;
 }
 
 Result<void> UnixLink::receive(Message& into, Deadline deadline) {
   BULKHEAD_TRY(bind());
-  for (;;) {
+  for (int steps = 1;; ++steps) {
     {
       const std::lock_guard guard{reading_};
       if (closed_) return fail(ErrorKind::closed);
@@ -290,7 +331,10 @@ Result<void> UnixLink::receive(Message& into, Deadline deadline) {
       auto step = ended_ ? Result<Step>{fail(*ended_)} : read_packet(into);
       if (step && *step == Step::delivered) [[likely]]
         return {};
-      if (step) continue;
+      if (step) {
+        if (steps % patience != 0 || !deadline.expired()) continue;
+        return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
+      }
       if (closed_) return fail(ErrorKind::closed);
       if (step.error() != ErrorKind::empty) return fail(std::move(step).error());
     }
@@ -395,10 +439,10 @@ Result<UnixLink::Step> UnixLink::take(const Header& header, Message& into,
 }
 
 Result<UnixLink::Step> UnixLink::take_hello(std::span<const std::byte> payload) {
-  Hello theirs{};
-  // Of a later version's hello only the part that all versions share is looked at.
-  if (payload.size() < offsetof(Hello, reserved)) return lie("a hello that is too short");
-  std::memcpy(static_cast<void*>(&theirs), payload.data(), offsetof(Hello, reserved));
+  Hello theirs;
+  // Of another version's hello only the part that all versions share is looked at.
+  if (payload.size() < offsetof(Hello, most_handles)) return lie("a hello that is too short");
+  std::memcpy(static_cast<void*>(&theirs), payload.data(), std::min(payload.size(), sizeof theirs));
   if (theirs.magic != Hello{}.magic) return lie("the hello of something else");
   if (theirs.version != Hello{}.version) {
     return fail(
@@ -407,13 +451,17 @@ Result<UnixLink::Step> UnixLink::take_hello(std::span<const std::byte> payload) 
                   " of this protocol, this process version " + std::to_string(Hello{}.version),
          .remedy = "build both with the same version of Bulkhead"});
   }
+  if (payload.size() != sizeof theirs) return lie("a hello of the wrong size");
+  peer_takes_ = theirs.most_handles;
   greeted_ = true;
   return Step::more;
 }
 
 Result<void> UnixLink::take_handles(std::span<const std::byte> tags, std::vector<Fd> fds) {
   if (fds.empty()) return {};
-  if (gathered_.size() + fds.size() > unix_frame::most_handles) return lie("too many handles");
+  if (gathered_.size() + fds.size() > unix_frame::most_handles(options_.trust)) {
+    return lie("too many handles");
+  }
   for (std::size_t i = 0; i < fds.size(); ++i) {
     const auto kind = static_cast<std::uint8_t>(tags[i * sizeof(Tag)]);
     const auto mechanism = static_cast<std::uint8_t>(tags[i * sizeof(Tag) + 1]);

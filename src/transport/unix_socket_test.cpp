@@ -180,6 +180,34 @@ TEST(unix_protocol, takes_back_an_aborted_message_with_its_handles) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
+TEST(unix_protocol, bounds_the_handles_that_an_untrusted_peer_has_us_hold) {
+  const Fd file = Fd::adopt(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (const std::size_t count : {16u, 17u}) {
+    Meeting meeting{{.trust = Trust::untrusted}};
+    const std::vector<int> fds(count, file.native());
+    meeting.say(hello());
+    const std::vector<std::byte> tags(2 * count);
+    meeting.say(packet(header(Type::handles, 0, static_cast<std::uint16_t>(count)), tags), fds);
+    meeting.say(packet(header(Type::whole, 4), as_bytes("four")));
+    EXPECT_EQ(meeting.receive(), count == 16 ? ErrorKind{} : ErrorKind::corrupt);
+  }
+}
+
+TEST(unix_protocol, asks_what_the_peer_takes_before_it_sends_many_handles) {
+  Meeting meeting;
+  const auto handles = [] {
+    std::vector<Handle> some;
+    for (int i = 0; i < 20; ++i) some.emplace_back(Fd::adopt(::open("/dev/null", O_RDONLY)));
+    return some;
+  };
+  auto some = handles();
+  EXPECT_EQ(meeting.link->send({}, some, no_wait).error().kind(), ErrorKind::full);
+  EXPECT_EQ(meeting.link->send({}, some, 5ms).error().kind(), ErrorKind::timed_out);
+  meeting.say(hello());  // takes none beyond what everybody takes
+  EXPECT_EQ(meeting.link->send({}, some, 20s).error().kind(), ErrorKind::too_large);
+  EXPECT_TRUE(meeting.link->send({}, std::span{some}.first(16), 20s));
+}
+
 TEST(unix_protocol, leaks_no_descriptor_of_a_packet_that_is_refused) {
   const std::size_t before = open_descriptors();
   for (int i = 0; i < 300; ++i) {

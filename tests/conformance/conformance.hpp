@@ -69,7 +69,7 @@ inline std::vector<Row> rows() {
   return {
       {"inproc", inproc, Trust::equal, by_scheme, 256 * 1024, false, 4096, plain},
       {"unix", unix_socket, Trust::equal, by_path, 60 * 1024, true, 4096, plain},
-      {"unix_abstract", unix_socket, Trust::untrusted, abstract, 60 * 1024, true, 4096, plain},
+      {"unix_abstract", unix_socket, Trust::untrusted, abstract, 60 * 1024, true, 16, plain},
       {"shm_equal", shm, Trust::equal, by_scheme, 128 * 1024, true, 253, memory},
       {"shm_untrusted", shm, Trust::untrusted, by_scheme, 128 * 1024, true, 16, memory},
   };

@@ -161,6 +161,8 @@ TEST_P(listening, refuses_names_that_lead_elsewhere) {
 TEST_P(listening, without_descriptors_says_so_and_goes_on_when_there_are_some) {
   const std::string at = address();
   auto listener = or_throw(listen(at));
+  auto served = or_throw(connect(at, 20s));
+  auto server_of_it = or_throw(listener.accept(20s));
   auto waiting = or_throw(connect(at, 20s));
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
