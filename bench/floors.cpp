@@ -92,7 +92,10 @@ std::unique_ptr<Variant> cache_line(Placement placement) {
   return std::make_unique<PingPong<Spin>>();
 }
 
-std::unique_ptr<Variant> futex_ping_pong() { return std::make_unique<PingPong<Sleep>>(); }
+std::unique_ptr<Variant> futex_ping_pong(Placement placement) {
+  if (placement == Placement::one_core) return std::make_unique<PingPong<Sleep>>();
+  return std::make_unique<PingPong<SleepApart>>();
+}
 
 std::unique_ptr<Variant> memory_copy(std::size_t bytes) {
   return alone([from = Buffer{bytes}, to = Buffer{bytes}](std::uint64_t number) mutable {

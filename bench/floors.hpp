@@ -16,7 +16,7 @@ namespace bulkhead::bench {
 std::unique_ptr<Variant> cache_line(Placement placement);
 
 /// Futex ping-pong: both sides always sleep.
-std::unique_ptr<Variant> futex_ping_pong();
+std::unique_ptr<Variant> futex_ping_pong(Placement placement);
 
 /// memcpy from one private buffer into another, both in cache where they fit.
 std::unique_ptr<Variant> memory_copy(std::size_t bytes);

@@ -119,9 +119,12 @@ template <std::size_t bytes, std::size_t slot, class Waiting> class RingVariant 
 
 template <std::size_t bytes, std::size_t slot = bytes>
 std::unique_ptr<Variant> of_size(const Job& job) {
-  if (job.mode == Mode::sleeping) return std::make_unique<RingVariant<bytes, slot, Sleep>>(job);
-  if (job.placement == Placement::one_core)
-    return std::make_unique<RingVariant<bytes, slot, Yield>>(job);
+  const bool one_core = job.placement == Placement::one_core;
+  if (job.mode == Mode::sleeping) {
+    if (one_core) return std::make_unique<RingVariant<bytes, slot, Sleep>>(job);
+    return std::make_unique<RingVariant<bytes, slot, SleepApart>>(job);
+  }
+  if (one_core) return std::make_unique<RingVariant<bytes, slot, Yield>>(job);
   return std::make_unique<RingVariant<bytes, slot, Spin>>(job);
 }
 

@@ -277,11 +277,12 @@ void Bench::starts() {
 void Bench::round_trip(const Job& job) {
   const bool hot = job.mode == Mode::hot;
   std::vector<Entry> entries = contenders(job);
-  entries.insert(entries.begin(), {.mechanism = hot ? "cache_line" : "futex",
-                                   .api = "raw",
-                                   .variant = hot ? cache_line(job.placement) : futex_ping_pong(),
-                                   .bytes = hot ? 64u : 4u,
-                                   .reported = job.bytes == round_trip_sizes[0]});
+  entries.insert(entries.begin(),
+                 {.mechanism = hot ? "cache_line" : "futex",
+                  .api = "raw",
+                  .variant = hot ? cache_line(job.placement) : futex_ping_pong(job.placement),
+                  .bytes = hot ? 64u : 4u,
+                  .reported = job.bytes == round_trip_sizes[0]});
 
   const Duel duel = fight(entries, job, hot && job.placement == Placement::two_cores);
   if (!duel.figures[0].ran()) return;

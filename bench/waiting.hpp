@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <bit>
+#include <chrono>
 #include <cstdint>
 #include <sched.h>
 
@@ -68,6 +69,30 @@ struct Sleep {
       futex_wait(&counter.value, static_cast<std::uint32_t>(seen));
     }
   }
+};
+
+/// The same for two cores, where the sides can fall into step: each finds the answer there when it
+/// comes back from waking the other, and nobody sleeps any more. Who did not sleep hesitates once,
+/// until the other is asleep.
+struct SleepApart {
+  static void raise(Counter& counter, std::uint64_t value) noexcept {
+    if (in_step) hesitate();
+    Sleep::raise(counter, value);
+  }
+  static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
+    // ORDER(bench.await): sees all that was written before; pairs with ORDER(bench.raise).
+    const std::uint64_t value = counter.value.load(std::memory_order_acquire);
+    in_step = value != seen;
+    return in_step ? value : Sleep::await(counter, seen);
+  }
+
+ private:
+  static void hesitate() noexcept {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds{10};
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  }
+  static inline thread_local bool in_step = false;
 };
 
 }  // namespace bulkhead::bench
