@@ -113,4 +113,9 @@ TEST(process_failure, a_child_does_not_become_what_another_user_tells_it) {
   EXPECT_EQ(program.read_all(), "exit code 125\n");
 }
 
+TEST(process_failure, without_newer_system_calls_a_child_starts_all_the_same) {
+  auto program = Child::start("lives_on_an_old_kernel");
+  EXPECT_EQ(program.read_all(), "none leaked\n");
+}
+
 }  // namespace
