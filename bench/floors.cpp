@@ -92,6 +92,10 @@ std::unique_ptr<Variant> cache_line(Placement placement) {
   return std::make_unique<PingPong<Spin>>();
 }
 
+std::unique_ptr<Variant> cache_line_with_pauses() {
+  return std::make_unique<PingPong<SpinGently>>();
+}
+
 std::unique_ptr<Variant> futex_ping_pong(Placement placement) {
   if (placement == Placement::one_core) return std::make_unique<PingPong<Sleep>>();
   return std::make_unique<PingPong<SleepApart>>();

@@ -14,6 +14,9 @@ namespace bulkhead::bench {
 
 /// A cache line there and back between two polling sides; on one core they yield in between.
 std::unique_ptr<Variant> cache_line(Placement placement);
+/// The same with a pause between two polls, which is quicker on some machines: the floor is the better
+/// of the two.
+std::unique_ptr<Variant> cache_line_with_pauses();
 
 /// Futex ping-pong: both sides always sleep.
 std::unique_ptr<Variant> futex_ping_pong(Placement placement);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "bench/channel_variant.hpp"
@@ -83,7 +84,8 @@ class Bench {
   }
   std::vector<Entry> contenders(const Job& job) const;
   void add_special_channels(std::vector<Entry>& entries, Job job) const;
-  Duel fight(const std::vector<Entry>& entries, const Job& job, bool yardstick);
+  Duel fight(const std::vector<Entry>& entries, const Job& job,
+             std::optional<std::size_t> yardstick = std::nullopt);
   Row row_for(const Entry& entry, const Figures& figures, const Job& job, const char* what) const;
   void emit_rate(Row row, double floor_ns, double ns, double ratio);
 
@@ -160,7 +162,8 @@ void Bench::add_special_channels(std::vector<Entry>& entries, Job job) const {
   }
 }
 
-Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardstick) {
+Duel Bench::fight(const std::vector<Entry>& entries, const Job& job,
+                  std::optional<std::size_t> yardstick) {
   const bool slow = job.mode == Mode::sleeping || job.placement == Placement::one_core;
   DuelOptions options;
   options.pair.placement = job.placement;
@@ -168,7 +171,7 @@ Duel Bench::fight(const std::vector<Entry>& entries, const Job& job, bool yardst
   options.pair.slice_ns = (options_.quick ? 1'000'000u : 4'000'000u) * (slow ? 2u : 1u);
   options.pairs = options_.quick ? 2 : 5;
   if (options_.quick) options.pair.budget = share_of_time();
-  if (yardstick) options.yardstick = 0;
+  options.yardstick = yardstick;
   options.asleep = job.shape == Shape::round_trip && job.mode == Mode::sleeping;
   if (counting_)
     options.pair.counted_messages = job.bytes >= 1048576         ? 20
@@ -235,7 +238,7 @@ void Bench::floors() {
                        .bytes = bytes,
                        .shape = Shape::alone});
   }
-  const Duel duel = fight(entries, job, false);
+  const Duel duel = fight(entries, job);
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!duel.figures[i].ran()) continue;
     Row row = row_for(entries[i], duel.figures[i], job, i == 0 ? "round_trip" : "one_way");
@@ -262,7 +265,7 @@ void Bench::starts() {
       {.mechanism = "thread", .api = "raw", .variant = thread_start(), .shape = Shape::alone});
   entries.push_back(
       {.mechanism = "process", .api = "channel", .variant = spawn_start(), .shape = Shape::alone});
-  const Duel duel = fight(entries, job, false);
+  const Duel duel = fight(entries, job);
   if (!duel.figures[0].ran()) return;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!duel.figures[i].ran()) continue;
@@ -276,24 +279,34 @@ void Bench::starts() {
 
 void Bench::round_trip(const Job& job) {
   const bool hot = job.mode == Mode::hot;
+  const bool far_apart = hot && job.placement == Placement::two_cores;
   std::vector<Entry> entries = contenders(job);
-  entries.insert(entries.begin(),
-                 {.mechanism = hot ? "cache_line" : "futex",
-                  .api = "raw",
-                  .variant = hot ? cache_line(job.placement) : futex_ping_pong(job.placement),
-                  .bytes = hot ? 64u : 4u,
-                  .reported = job.bytes == round_trip_sizes[0]});
+  const auto add_floor = [&](std::unique_ptr<Variant> variant) {
+    entries.push_back({.mechanism = hot ? "cache_line" : "futex",
+                       .api = "raw",
+                       .variant = std::move(variant),
+                       .bytes = hot ? 64u : 4u});
+  };
+  const std::size_t first_floor = entries.size();
+  add_floor(hot ? cache_line(job.placement) : futex_ping_pong(job.placement));
+  if (far_apart) add_floor(cache_line_with_pauses());
 
-  const Duel duel = fight(entries, job, hot && job.placement == Placement::two_cores);
-  if (!duel.figures[0].ran()) return;
+  const Duel duel = fight(entries, job, far_apart ? std::optional{first_floor} : std::nullopt);
+  std::size_t floor = first_floor;
+  for (std::size_t i = first_floor; i < entries.size(); ++i) {
+    if (!duel.figures[i].ran()) return;
+    if (duel.figures[i].median_ns < duel.figures[floor].median_ns) floor = i;
+  }
   const std::size_t ring = place_of(entries, duel, "shm", "ring");
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];
-    if (!entry.reported || !duel.figures[i].ran()) continue;
+    if (!duel.figures[i].ran()) continue;
+    // A floor is told once, in the duel of the smallest messages.
+    if (i >= first_floor && (i != floor || job.bytes != round_trip_sizes[0])) continue;
     Row row = row_for(entry, duel.figures[i], job, "round_trip");
-    row.floor = entries[0].mechanism;
-    row.floor_value = duel.figures[0].median_ns;
-    row.ratio = duel.ratio(i, 0);
+    row.floor = entries[floor].mechanism;
+    row.floor_value = duel.figures[floor].median_ns;
+    row.ratio = duel.ratio(i, floor);
     if (hot) row.ratio_ring = ratio_if(duel, i, ring);
     if (entry.through_kernel)
       row.ratio_raw = ratio_if(duel, i, place_of(entries, duel, entry.mechanism, "raw"));
@@ -311,7 +324,7 @@ void Bench::one_way(const Job& job) {
                                    .api = "raw",
                                    .variant = cache_line(job.placement),
                                    .reported = false});
-  const Duel duel = fight(entries, job, true);
+  const Duel duel = fight(entries, job, 0);
   const std::size_t ring = place_of(entries, duel, "shm", "ring");
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const Entry& entry = entries[i];

@@ -11,6 +11,7 @@
 #include <sched.h>
 
 #include "bench/futex.hpp"
+#include "transport/shm/waiting.hpp"
 
 namespace bulkhead::bench {
 
@@ -35,6 +36,20 @@ struct Spin {
       value = counter.value.load(std::memory_order_acquire);
     } while (value == seen);
     return value;
+  }
+};
+
+/// The same with a pause between two polls: a line that is asked for less often moves sooner where the
+/// cores are far from each other.
+struct SpinGently {
+  static void raise(Counter& counter, std::uint64_t value) noexcept { Spin::raise(counter, value); }
+  static std::uint64_t await(const Counter& counter, std::uint64_t seen) noexcept {
+    for (;;) {
+      // ORDER(bench.await): sees all that was written before; pairs with ORDER(bench.raise).
+      const std::uint64_t value = counter.value.load(std::memory_order_acquire);
+      if (value != seen) return value;
+      transport::shm::relax();
+    }
   }
 };
 
