@@ -52,8 +52,10 @@ class BellWatch {
   /// `corrupt` for any other kind of descriptor. Never blocks.
   static Result<BellWatch> adopt(Fd fd);
 
-  /// Forgets that it was rung. One system call; never blocks.
+  /// Forgets that it was rung; never blocks. One system call, or one for each of the last rings.
   void drain() const noexcept;
+  /// It can be full, and would then wake nobody: drain it at times, rung or not.
+  bool fills_up() const noexcept { return kind_ == Kind::socket; }
 
   FdView fd() const noexcept { return fd_; }
 

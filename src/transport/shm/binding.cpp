@@ -34,6 +34,9 @@ Result<void> Binding::bind_locked() {
                                                    setup_.first_cursor, setup_.one_mapping.get()));
   Bell data_bell = BULKHEAD_TRY(Bell::create(options_.trust));
   Bell space_bell = BULKHEAD_TRY(Bell::create(options_.trust));
+  // Now, though needed later: once the peer's hello has been read there is no second try.
+  WakeSet data_wakes = BULKHEAD_TRY(WakeSet::create());
+  WakeSet space_wakes = BULKHEAD_TRY(WakeSet::create());
   const Fd file = own.take_file();
   const auto sent = control().send_hello(own.capacity(), options_.trust, file, data_bell.passing(),
                                          space_bell.passing());
@@ -44,6 +47,8 @@ Result<void> Binding::bind_locked() {
   own_.emplace(std::move(own));
   data_bell_.emplace(std::move(data_bell));
   space_bell_.emplace(std::move(space_bell));
+  data_wakes_.emplace(std::move(data_wakes));
+  space_wakes_.emplace(std::move(space_wakes));
   place_ = {.may_move = may_change_cpu(), .always_sleep = setup_.always_sleep};
   return {};
 }
@@ -83,10 +88,16 @@ Result<void> Binding::attach_locked(PeerHello hello) {
   if (!data_watch) return end_locked(std::move(data_watch).error());
   auto space_watch = BellWatch::adopt(std::move(hello.space_bell));
   if (!space_watch) return end_locked(std::move(space_watch).error());
-  peer_.emplace(*std::move(peer));
   data_watch_.emplace(*std::move(data_watch));
   space_watch_.emplace(*std::move(space_watch));
+  if (auto added = data_wakes_->add(data_watch_->fd(), control_); !added) {
+    return end_locked(std::move(added).error());
+  }
+  if (auto added = space_wakes_->add(space_watch_->fd(), control_); !added) {
+    return end_locked(std::move(added).error());
+  }
   handle_limit_ = std::min(hello.most_handles, most_handles(options_.trust));
+  peer_.emplace(*std::move(peer));
   // Whoever waits outside is to call again: only the thread itself can arm its wait word.
   for (auto [outside, bell] : {std::pair{&readable_, &data_watch_}, {&writable_, &space_watch_}}) {
     if (!*outside) continue;

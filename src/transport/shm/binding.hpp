@@ -30,6 +30,7 @@
 #include "transport/shm/segment.hpp"
 #include "transport/shm/shm_link.hpp"
 #include "transport/shm/waiting.hpp"
+#include "transport/shm/wake_set.hpp"
 
 namespace bulkhead::transport::shm {
 
@@ -66,6 +67,8 @@ class Binding {
   const PeerSegment& peer() const noexcept { return *peer_; }
   const BellWatch& data_watch() const noexcept { return *data_watch_; }
   const BellWatch& space_watch() const noexcept { return *space_watch_; }
+  WakeSet& data_wakes() noexcept { return *data_wakes_; }
+  WakeSet& space_wakes() noexcept { return *space_wakes_; }
   /// What one message may carry: the peer's limit and ours.
   std::uint32_t handle_limit() const noexcept { return handle_limit_; }
 
@@ -124,6 +127,8 @@ class Binding {
   std::optional<PeerSegment> peer_;
   std::optional<BellWatch> data_watch_;
   std::optional<BellWatch> space_watch_;
+  std::optional<WakeSet> data_wakes_;
+  std::optional<WakeSet> space_wakes_;
   std::uint32_t handle_limit_ = 0;
   Outside readable_;
   Outside writable_;

@@ -126,11 +126,11 @@ Result<void> Control::send_handles(std::span<const Handle> handles) const {
   if (handles.size() > fds.size()) return fail(ErrorKind::too_large);
   for (std::size_t i = 0; i < handles.size(); ++i) {
     if (!handles[i].fd()) {
-      return fail(
-          ErrorKind::unsupported,
-          {.operation = "send",
-           .object = "handle",
-           .cause = handles[i].is_local() ? "an inproc channel cannot leave its process" : "it is empty"});
+      return fail(ErrorKind::unsupported,
+                  {.operation = "send",
+                   .object = "handle",
+                   .cause = handles[i].is_local() ? "an inproc channel cannot leave its process"
+                                                  : "it is empty"});
     }
     fds[i] = handles[i].fd().native();
     tags[i * tag_bytes] = static_cast<std::byte>(handles[i].kind());

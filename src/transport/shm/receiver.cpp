@@ -11,8 +11,11 @@
 namespace bulkhead::transport::shm {
 namespace {
 
-/// About 100 ns: see back_off().
-constexpr int pauses = 4;
+/// For back_off(): a pause is 25 to 45 ns, so from 0.1 to about 2 us; batches in bytes.
+constexpr int fewest_pauses = 4;
+constexpr int most_pauses = 64;
+constexpr std::uint64_t small_batch = 2048;
+constexpr std::uint64_t large_batch = 16384;
 
 std::unexpected<Error> no_memory(std::size_t size) {
   return fail(ErrorKind::exhausted, {.operation = "receive",
@@ -44,7 +47,7 @@ Result<void> Receiver::prepare(Deadline deadline) {
                     binding_->setup().first_cursor);
     sleeper_.emplace(Sleeper::For::data, binding_->own().words(),
                      PeerWords{binding_->peer().words()}, binding_->data_watch(),
-                     binding_->control_socket(), binding_->place());
+                     binding_->data_wakes(), binding_->control_socket(), binding_->place());
     largest_ = binding_->options().max_message_bytes;
   }
   ready_ = true;
@@ -54,10 +57,15 @@ Result<void> Receiver::prepare(Deadline deadline) {
 void Receiver::back_off() noexcept {
   // A receiver that has caught up with a stream fights the sender for the lines of every message.
   // Nothing was sent here since the last receive: a stream, not a ping-pong. A little later there
-  // is more to take at once.
+  // is more to take at once; how much later is learned: long enough for a batch, and short as soon
+  // as nothing comes meanwhile.
   const std::uint32_t sends = binding_->sends();
-  if (sends == std::exchange(sends_, sends)) {
-    for (int i = 0; i < pauses; ++i) relax();
+  if (sends != std::exchange(sends_, sends)) return;
+  for (int i = 0; i < pauses_; ++i) relax();
+  if (!reader_->has_news() || reader_->backlog() > large_batch) {
+    pauses_ = std::max(pauses_ / 2, fewest_pauses);
+  } else if (reader_->backlog() < small_batch) {
+    pauses_ = std::min(pauses_ * 2, most_pauses);
   }
 }
 
@@ -107,8 +115,17 @@ Result<void> Receiver::take(const RingReader::Record& record, Message& into) {
 }
 
 Result<void> Receiver::take_special(Message& into, Deadline deadline) {
-  while (!BULKHEAD_TRY(take_part())) {
-    if (!reader_->has_news()) BULKHEAD_TRY(await_news(deadline));
+  // TRUST: a peer can go on publishing pieces of nothing. Past its deadline a call takes no more
+  // than a ring can hold.
+  const std::uint64_t ringful = reader_->capacity() / header_bytes;
+  for (std::uint64_t parts = 1; !BULKHEAD_TRY(take_part()); ++parts) {
+    if (!reader_->has_news()) {
+      BULKHEAD_TRY(await_news(deadline));
+    } else if (parts % ringful == 0 && deadline.expired()) {
+      if (deadline != os::no_wait) return fail(ErrorKind::timed_out);
+      binding_->readable().nudge();  // who waits outside is to call again
+      return fail(ErrorKind::empty);
+    }
   }
   partial_ongoing_ = false;
   std::swap(into, partial_);  // both keep their memory

@@ -77,6 +77,7 @@ class Receiver {
   std::size_t largest_ = 0;   // what a message may have
   std::uint32_t viewed_ = 0;  // size of the record that is looked at in place
   std::uint32_t sends_ = 0;   // of this end, at the last receive
+  int pauses_ = 4;            // of the next back_off()
   bool ready_ = false;        // the peer is there and no view is out
   bool view_out_ = false;
   bool partial_ongoing_ = false;

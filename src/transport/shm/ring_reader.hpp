@@ -82,6 +82,9 @@ class RingReader {
   /// Wakes the peer's sender. One system call.
   void ring() noexcept;
 
+  /// Bytes of records that are known to be there.
+  std::uint64_t backlog() const noexcept { return tail_.accepted() - head_; }
+
   bool peer_closed() const noexcept { return peer_.closed(); }
   std::uint64_t capacity() const noexcept { return capacity_; }
 

@@ -50,7 +50,7 @@ void Sender::meet_peer() {
   const PeerWords peer{binding_->peer().words()};
   writer_->meet(peer);
   sleeper_.emplace(Sleeper::For::space, binding_->own().words(), peer, binding_->space_watch(),
-                   binding_->control_socket(), binding_->place());
+                   binding_->space_wakes(), binding_->control_socket(), binding_->place());
   ready_ = true;
 }
 

@@ -468,8 +468,8 @@ TEST(shm_link, loses_no_wake_up_between_two_sleepers_threaded) {
   // Each answers at once and sleeps as soon as it may: the wait words are at work all the time.
   for (const Trust trust : {Trust::equal, Trust::untrusted}) {
     auto book = std::make_shared<shm::MappingBook>();
-    auto [a, b] = make({.trust = trust, .capacity_bytes = 4096},
-                       {.one_mapping = book, .always_sleep = true});
+    auto [a, b] =
+        make({.trust = trust, .capacity_bytes = 4096}, {.one_mapping = book, .always_sleep = true});
     const int rounds = BULKHEAD_TEST_SANITIZED ? 2'000 : 20'000;
     std::thread echo{[&, end = b.get()] {
       Message message;

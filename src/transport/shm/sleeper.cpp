@@ -12,13 +12,14 @@ constexpr short gone = POLLHUP | POLLRDHUP | POLLERR | POLLNVAL;
 
 }  // namespace
 
-Sleeper::Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, FdView control,
-                 WaitPolicy::Place place) noexcept
+Sleeper::Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, WakeSet& wake_set,
+                 FdView control, WaitPolicy::Place place) noexcept
     : what_(what),
       own_(&own),
       word_(what == For::data ? &own.wait_data : &own.wait_space),
       peer_(peer),
       bell_(&bell),
+      wake_set_(&wake_set),
       control_(control),
       policy_(place) {}
 
@@ -34,6 +35,8 @@ bool Sleeper::peer_shares_cpu() noexcept {
 
 void Sleeper::arm() noexcept {
   epoch_ += 1 + (epoch_ & 1);
+  // Before the new epoch is told: a ring for it must stay in the bell until it has woken us.
+  if (bell_->fills_up() && epoch_ / 2 % epochs_between_drains == 0) bell_->drain();
   // ORDER(shm.wait.sleep): relaxed; the fence that follows orders it before the next look at the
   // peer's cursor; pairs with ORDER(shm.wait.look).
   word_->store(epoch_, std::memory_order_relaxed);
@@ -54,23 +57,19 @@ void Sleeper::arm_for_outside() noexcept {
 }
 
 bool Sleeper::hung_up() const noexcept {
-  const auto events = os::poll_one(control_, POLLRDHUP, os::no_wait);
-  return !events || (*events & gone) != 0;
+  // The bell too: to those who wait outside a bell without its ringer would be readable for ever.
+  std::array<pollfd, 2> fds{pollfd{.fd = control_.native(), .events = POLLRDHUP, .revents = 0},
+                            pollfd{.fd = bell_->fd().native(), .events = 0, .revents = 0}};
+  const auto ready = os::poll(fds, os::no_wait);
+  return !ready || ((fds[0].revents | fds[1].revents) & gone) != 0;
 }
 
-Sleeper::Block Sleeper::sleep(Deadline deadline, int rings_without_news) const noexcept {
-  std::array<pollfd, 2> fds{pollfd{.fd = control_.native(), .events = POLLRDHUP, .revents = 0},
-                            pollfd{.fd = bell_->fd().native(), .events = POLLIN, .revents = 0}};
-  const bool liar = rings_without_news > patience_with_rings;
-  const auto ready = liar ? os::poll({fds.data(), 1}, earlier(deadline, Deadline{pause_for_liars}))
-                          : os::poll(fds, deadline);
-  // A bell that hung up has lost its ringer, as the control socket is about to tell.
-  if (!ready || (fds[0].revents & gone) != 0 || (fds[1].revents & gone) != 0) {
-    return Block::hung_up;
-  }
-  if (*ready == 0 && (!liar || deadline.expired())) return Block::timed_out;
-  bell_->drain();
-  return Block::rung;
+WakeSet::Woken Sleeper::sleep(Deadline deadline, int rings_without_news) noexcept {
+  if (rings_without_news <= patience_with_rings) return wake_set_->wait(deadline);
+  pollfd entry{.fd = control_.native(), .events = POLLRDHUP, .revents = 0};
+  const auto ready = os::poll({&entry, 1}, earlier(deadline, Deadline{pause_for_liars}));
+  if (!ready || (entry.revents & gone) != 0) return WakeSet::Woken::hung_up;
+  return deadline.expired() ? WakeSet::Woken::timed_out : WakeSet::Woken::rung;
 }
 
 void Sleeper::learn(Deadline::Clock::time_point began) noexcept {

@@ -30,6 +30,7 @@
 #include "transport/shm/bell.hpp"
 #include "transport/shm/hostile_view.hpp"
 #include "transport/shm/waiting.hpp"
+#include "transport/shm/wake_set.hpp"
 
 namespace bulkhead::transport::shm {
 
@@ -39,9 +40,9 @@ class Sleeper {
  public:
   enum class For : std::uint8_t { data, space };
 
-  /// `bell` and `control` stay valid while it lives.
-  Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, FdView control,
-          WaitPolicy::Place place) noexcept;
+  /// `bell`, `wake_set` and `control` stay valid while it lives.
+  Sleeper(For what, Words& own, PeerWords peer, const BellWatch& bell, WakeSet& wake_set,
+          FdView control, WaitPolicy::Place place) noexcept;
 
   /// Until `ready()` is true. It is called often, must be quick, and answers true as well when the
   /// peer has lied. `before_sleep()` is called once before the first sleep.
@@ -62,18 +63,23 @@ class Sleeper {
   bool hung_up() const noexcept;
 
  private:
-  enum class Block : std::uint8_t { rung, timed_out, hung_up };
-
   static constexpr int polls_between_clocks = 16;
   static constexpr int yields = 3;
   static constexpr int patience_with_rings = 16;
+  /// Epochs, and so at most rings, between two drains of a bell that fills up: far fewer than the
+  /// smallest socket buffer holds.
+  static constexpr std::uint64_t epochs_between_drains = 16;
   static constexpr std::chrono::nanoseconds turn{20'000};
   static constexpr std::chrono::milliseconds pause_for_liars{1};
 
   template <class Ready, class BeforeSleep>
   [[gnu::noinline]] Wake wait_on(Ready& ready, BeforeSleep& before_sleep, Deadline deadline) {
-    const auto began = Deadline::Clock::now();
-    if (stay_awake(ready, began, deadline)) {
+    const bool shared = peer_shares_cpu();
+    const auto way = policy_.choose(shared);
+    // Two on one processor never spin: there is nothing to learn then, and no clock to read.
+    const auto began = shared ? Deadline::Clock::time_point{} : Deadline::Clock::now();
+    if (way == WaitPolicy::Way::yield && yielded(ready)) return Wake::ready;
+    if (way == WaitPolicy::Way::spin && spun(ready, began, deadline)) {
       policy_.awake(Deadline::Clock::now() - began);
       return Wake::ready;
     }
@@ -81,35 +87,25 @@ class Sleeper {
     for (int rings = 0;; ++rings) {
       arm();
       if (ready()) return disarm(Wake::ready);
-      const Block block = sleep(deadline, rings);
+      const auto woken = sleep(deadline, rings);
       const bool there = ready();  // after a hang-up: what was published last still counts
-      if (there && block == Block::rung) learn(began);
+      if (there && woken == WakeSet::Woken::rung && !shared) learn(began);
       if (there) return disarm(Wake::ready);
-      if (block == Block::hung_up) return disarm(Wake::hung_up);
-      if (block == Block::timed_out) return disarm(Wake::timed_out);
+      if (woken == WakeSet::Woken::hung_up) return disarm(Wake::hung_up);
+      if (woken == WakeSet::Woken::timed_out) return disarm(Wake::timed_out);
     }
   }
 
-  /// Everything before sleeping; true once ready.
-  template <class Ready>
-  bool stay_awake(Ready& ready, Deadline::Clock::time_point began, Deadline deadline) {
-    switch (policy_.choose(peer_shares_cpu())) {
-      case WaitPolicy::Way::yield:
-        for (int i = 0; i < yields; ++i) {
-          ::sched_yield();
-          if (ready()) return true;
-        }
-        return false;
-      case WaitPolicy::Way::spin:
-        return spin(ready, began, deadline);
-      case WaitPolicy::Way::sleep:
-        return false;
+  template <class Ready> bool yielded(Ready& ready) {
+    for (int i = 0; i < yields; ++i) {
+      ::sched_yield();
+      if (ready()) return true;
     }
     return false;
   }
 
   template <class Ready>
-  bool spin(Ready& ready, Deadline::Clock::time_point began, Deadline deadline) {
+  bool spun(Ready& ready, Deadline::Clock::time_point began, Deadline deadline) {
     const auto end = earlier(deadline, Deadline{began + policy_.spin_for()}).at();
     auto yield_at = began + turn;
     for (;;) {
@@ -132,7 +128,7 @@ class Sleeper {
   void arm() noexcept;
   Wake disarm(Wake wake) noexcept;
   /// Until rung, hung up or the deadline.
-  Block sleep(Deadline deadline, int rings_without_news) const noexcept;
+  WakeSet::Woken sleep(Deadline deadline, int rings_without_news) noexcept;
   void learn(Deadline::Clock::time_point began) noexcept;
 
   For what_;
@@ -140,6 +136,7 @@ class Sleeper {
   std::atomic<std::uint64_t>* word_;
   PeerWords peer_;
   const BellWatch* bell_;
+  WakeSet* wake_set_;
   FdView control_;
   std::uint64_t epoch_ = 0;
   WaitPolicy policy_;
