@@ -131,7 +131,7 @@ Result<std::unique_ptr<BootstrapState>> prepare(Birth& birth, Handles handles) {
 }
 
 Result<SandboxReport> confine(const Sandbox& declared) {
-  if (declared == sandbox::none) return SandboxReport{.name = declared.name};
+  if (!declared.confines()) return SandboxReport{.name = declared.name};
   return sandbox::apply(declared);
 }
 

@@ -27,7 +27,7 @@ Environment::Environment(std::vector<std::string> entries) : entries_(std::move(
 
 Environment environment_for(const SpawnOptions& options) {
   if (options.environment) return Environment{*options.environment};
-  const bool confined = !(options.sandbox == sandbox::none);
+  const bool confined = options.sandbox.confines();
   std::vector<std::string> entries;
   for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
     if (!confined || is_harmless(*entry)) entries.emplace_back(*entry);

@@ -80,4 +80,9 @@ TEST(last_words, of_a_flood_of_packets_the_last_of_the_right_size_counts) {
 }
 
 }  // namespace
+TEST(verdict, a_forbidden_call_is_a_violation_even_when_nobody_lived_to_name_it) {
+  const Exit exit = judge({Kind::signalled, SIGSYS}, std::nullopt, {});
+  EXPECT_EQ(exit.cause, Exit::Cause::sandbox_violation);
+}
+
 }  // namespace bulkhead::process

@@ -152,7 +152,7 @@ Result<Process> spawn_process(detail::RoleEntry entry, std::string_view role,
                               SpawnOptions& options) {
   if (!origin()->executable) return fail(origin()->failure);
   const std::uint64_t offset = BULKHEAD_TRY(offset_of(entry));
-  const bool confined = !(options.sandbox == sandbox::none);
+  const bool confined = options.sandbox.confines();
   options.channel.trust =
       options.trust.value_or(confined ? Trust::untrusted : options.channel.trust);
   auto links = BULKHEAD_TRY(transport::make_pair(options.mechanism, options.channel));

@@ -24,7 +24,7 @@ void run_role(detail::RoleEntry entry, std::unique_ptr<BootstrapState> state, in
 }
 
 Result<void> check(const SpawnOptions& options) {
-  if (options.sandbox == sandbox::none) return {};
+  if (!options.sandbox.confines()) return {};
   return fail(ErrorKind::unsupported, {.cause = "a thread cannot have a sandbox of its own",
                                        .remedy = "use Placement::process"});
 }

@@ -47,6 +47,9 @@ Exit by_signal(int signal, const LastWords& words, const Sandbox::Limits& limits
   } else if (signal == SIGXFSZ) {
     const auto limit = in_mebibytes(limits.file_bytes);
     because(Cause::resource_limit, with_limit("file size", limits.file_bytes, limit));
+  } else if (signal == SIGSYS && words.signal != signal) {
+    // The filter ended it at once (another architecture's calls), or it had no handler left.
+    because(Cause::sandbox_violation, "a system call that it did not live to name");
   } else if (words.signal != signal) {
     return exit;
   } else if (words.kind == LastWords::out_of_memory) {
