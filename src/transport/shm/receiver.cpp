@@ -14,8 +14,8 @@ namespace {
 /// For back_off(): a pause is 25 to 45 ns, so from 0.1 to about 2 us; batches in bytes.
 constexpr int fewest_pauses = 4;
 constexpr int most_pauses = 64;
-constexpr std::uint64_t small_batch = 2048;
-constexpr std::uint64_t large_batch = 16384;
+constexpr std::uint64_t small_batch = 16384;
+constexpr std::uint64_t large_batch = 65536;
 
 std::unexpected<Error> no_memory(std::size_t size) {
   return fail(ErrorKind::exhausted, {.operation = "receive",
