@@ -23,8 +23,23 @@ inline bool is_slow_copy(const std::byte* to, const std::byte* from, std::size_t
   return size >= 2048 && distance - 1 < 63;
 }
 
+/// 32 to 64 bytes, from both ends: four moves that may overlap.
+inline void copy_short(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  struct Half {
+    std::uint64_t words[4];
+  };
+  Half first;
+  Half last;
+  std::memcpy(&first, from, sizeof first);
+  std::memcpy(&last, from + size - sizeof last, sizeof last);
+  std::memcpy(to, &first, sizeof first);
+  std::memcpy(to + size - sizeof last, &last, sizeof last);
+}
+
 inline void copy_bytes(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-  if (is_slow_copy(to, from, size)) [[unlikely]] {
+  if (size - 32 <= 32) {
+    copy_short(to, from, size);  // small messages: without a call
+  } else if (is_slow_copy(to, from, size)) [[unlikely]] {
     copy_by_vectors(to, from, size);
   } else if (size != 0) {
     std::memcpy(to, from, size);

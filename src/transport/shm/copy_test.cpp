@@ -23,7 +23,8 @@ TEST(shm_copy, copies_every_byte_and_no_other_at_any_size_and_distance) {
   constexpr std::size_t longest = 6000;
   std::vector<std::byte> from(longest + 64);
   for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::byte>(i * 7 + i / 251);
-  constexpr std::size_t sizes[] = {0, 1, 7, 8, 63, 64, 65, 2047, 2048, 2049, 4088, 4096, 6000};
+  constexpr std::size_t sizes[] = {0,  1,  7,    8,    31,   32,   33,   63,
+                                   64, 65, 2047, 2048, 2049, 4088, 4096, 6000};
   for (const std::size_t size : sizes) {
     for (std::size_t shift = 0; shift < 64; shift += 9) {
       std::vector<std::byte> to(longest + 128, std::byte{0xee});
