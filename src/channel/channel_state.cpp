@@ -75,7 +75,7 @@ Error ChannelState::explain(Error error, std::string_view operation, Deadline de
   if (kind == ErrorKind::peer_died) {
     if (auto died = ask_obituary(operation, deadline)) return *std::move(died);
   }
-  if (!error.cause().empty() || error.code().category() == std::system_category()) {
+  if (!error.cause().empty() || &error.code().category() == &std::system_category()) {
     return error.during(std::string{operation}, name());
   }
   Error::Details details{.operation = std::string{operation}, .object = name()};
