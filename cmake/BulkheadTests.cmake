@@ -132,5 +132,8 @@ foreach(source ${scenarios})
   bulkhead_find_threaded(labels ${source})
   bulkhead_test(${name} LABELS ${labels} SOURCES ${source})
 endforeach()
+if(TARGET coroutine_example_test)
+  add_dependencies(coroutine_example_test await_calls echo)
+endif()
 
 include(BulkheadChecks OPTIONAL)

@@ -56,6 +56,15 @@ void worker(Bootstrap& boot) {
   boot.serve<Worker>(RealWorker{Remote<Master>{boot.channel(), {.deadline = 20s}}});
 }
 
+/// Starting a process costs ten times as much with a sanitizer in it.
+int kills() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return test::soaked(30);
+#else
+  return test::soaked(300);
+#endif
+}
+
 class call_faults_threaded : public testing::TestWithParam<Mechanism> {};
 INSTANTIATE_TEST_SUITE_P(mechanisms, call_faults_threaded,
                          testing::Values(Mechanism::unix_socket, Mechanism::shm),
@@ -91,7 +100,7 @@ struct RealMaster {
 TEST_P(call_faults_threaded, a_worker_killed_at_any_moment_fails_the_call_with_its_death) {
   std::mt19937 random{4711};
   std::uniform_int_distribution<int> moment{0, 3000};
-  const int rounds = test::soaked(300);
+  const int rounds = kills();
   for (int round = 0; round < rounds; ++round) {
     Process child = start(GetParam(), round % 2 == 0 ? Trust::equal : Trust::untrusted);
     RealMaster master;
