@@ -46,10 +46,6 @@ if(BULKHEAD_SANITIZE)
     # It looks at memory through a pipe, and so takes a test without free descriptors for a bug.
     target_compile_options(bulkhead_flags INTERFACE -fno-sanitize=vptr)
   endif()
-  if(BULKHEAD_SANITIZE MATCHES undefined)
-    # Its first look at a type goes through a pipe, and lies where the test is that no descriptor is left.
-    target_compile_options(bulkhead_flags INTERFACE -fno-sanitize=vptr)
-  endif()
   if(BULKHEAD_SANITIZE MATCHES thread)
     # GCC's ThreadSanitizer refuses fences. Asio's stand beside locks that it does see.
     target_compile_definitions(bulkhead_flags INTERFACE ASIO_DISABLE_FENCED_BLOCK)
