@@ -190,6 +190,8 @@ Result<void> Sender::send_part(Bytes bytes, std::span<Handle> handles, std::size
     if (bytes.size() <= largest_) return send(bytes, handles, os::no_wait);
     BULKHEAD_TRY(check(bytes.size(), handles, os::no_wait));
     binding_->note_send();
+  } else {
+    BULKHEAD_TRY(binding_->verdict());  // it may have ended since the last step
   }
   while (done < bytes.size()) BULKHEAD_TRY(send_piece(bytes, done, handles, os::no_wait));
   for (Handle& handle : handles) static_cast<void>(std::move(handle).take_fd());
