@@ -140,7 +140,8 @@ std::map<std::string, std::string> names() {
   fs::recursive_directory_iterator it{own.temporary, error};
   for (; !error && it != fs::recursive_directory_iterator{}; it.increment(error)) {
     // The library's folder in the runtime directory may stay: it is made once per user.
-    if (it->is_directory(error)) continue;
+    std::error_code gone;  // a file that goes meanwhile does not end the walk
+    if (it->is_directory(gone)) continue;
     // ThreadSanitizer's own, left by a child that was killed as it started.
     if (it->path().filename().string().starts_with("tsan.rodata.")) continue;
     found.emplace(it->path(), "file " + it->path().string());
