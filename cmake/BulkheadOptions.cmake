@@ -37,6 +37,8 @@ endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # The coroutine detection of Asio 1.22 does not know this compiler's spelling.
   target_compile_definitions(bulkhead_flags INTERFACE ASIO_HAS_CO_AWAIT=1)
+  # stable_sort of libstdc++ 12 uses what libstdc++ 12 calls deprecated.
+  target_compile_options(bulkhead_flags INTERFACE -Wno-deprecated-declarations)
 endif()
 if(BULKHEAD_SANITIZE)
   target_compile_options(bulkhead_flags INTERFACE
