@@ -2,6 +2,8 @@
 //
 // The table of mechanisms: what they are called is in Address, what they are is in a file pair
 // each, and here are the lines that join the two.
+#include <unistd.h>
+
 #include "os/names.hpp"
 #include "os/socket.hpp"
 #include "transport/inproc.hpp"
@@ -18,6 +20,12 @@ constexpr std::size_t longest_name = 64;
 
 Result<std::unique_ptr<Link>> shm_from(Fd socket, const ChannelOptions& options) {
   return adopt_shm(std::move(socket), options);
+}
+
+/// TRUST: another user's process is never trusted more than the default says.
+ChannelOptions for_peer_of(FdView socket, ChannelOptions options) {
+  if (os::peer_credentials(socket).uid != ::geteuid()) options.trust = Trust::untrusted;
+  return options;
 }
 
 std::unexpected<Error> missing() {
@@ -62,11 +70,15 @@ Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
       return connect_inproc(name, deadline, options);
     case Mechanism::unix_socket: {
       const auto place = BULKHEAD_TRY(MeetingPlace::of_unix(name));
-      return adopt_unix(BULKHEAD_TRY(connect_to(place, deadline)), options);
+      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
+      const ChannelOptions with = for_peer_of(socket, options);
+      return adopt_unix(std::move(socket), with);
     }
     case Mechanism::shm: {
       const auto place = BULKHEAD_TRY(MeetingPlace::of_shm(name));
-      return shm_from(BULKHEAD_TRY(connect_to(place, deadline)), options);
+      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
+      const ChannelOptions with = for_peer_of(socket, options);
+      return adopt_shm(std::move(socket), with);
     }
   }
   return missing();

@@ -32,9 +32,11 @@ class Lane {
     if (bytes.size() > max_message_) return refuse_size(bytes.size());
     std::unique_lock lock{mutex_};
     BULKHEAD_TRY(await_room(lock, bytes.size(), deadline));
-    Message& message = queue_.emplace_back(bytes);
+    // All that can run out of memory comes before the first handle has moved.
+    Message message{bytes};
     message.handles().reserve(handles.size());
-    for (Handle& handle : handles) message.handles().push_back(std::move(handle));
+    queue_.push_back(std::move(message));
+    for (Handle& handle : handles) queue_.back().handles().push_back(std::move(handle));
     bytes_ += bytes.size() + cost_bytes;
     wanted_ = 0;
     show(lock);

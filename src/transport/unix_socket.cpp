@@ -312,7 +312,10 @@ Error UnixLink::why_ended() {
     if (step && *step == Step::delivered) early_.push_back(std::move(message));
     // It has only shut its receiving side, and may send for ever.
     const bool may_go_on = step ? steps % patience == 0 : step.error() == ErrorKind::empty;
-    if (may_go_on && !has_hung_up()) return Error{ErrorKind::closed};
+    if (!may_go_on || has_hung_up()) continue;
+    if (early_.empty()) return Error{ErrorKind::closed};
+    // What was kept is not to grow with every send, and who polls is to hear of it.
+    static_cast<void>(end(Error{ErrorKind::closed}));
   }
   return *ended_;
 }
