@@ -51,3 +51,7 @@ foreach(folder ${folders})
     bulkhead_example(${folder} ${sources})
   endif()
 endforeach()
+
+if(TARGET coroutine_example_test)
+  add_dependencies(coroutine_example_test await_calls echo)
+endif()

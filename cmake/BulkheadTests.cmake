@@ -132,8 +132,4 @@ foreach(source ${scenarios})
   bulkhead_find_threaded(labels ${source})
   bulkhead_test(${name} LABELS ${labels} SOURCES ${source})
 endforeach()
-if(TARGET coroutine_example_test AND TARGET await_calls)
-  add_dependencies(coroutine_example_test await_calls echo)
-endif()
-
 include(BulkheadChecks OPTIONAL)

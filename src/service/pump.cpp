@@ -25,12 +25,11 @@ void Session::attach_pump(std::shared_ptr<Pump> pump) {
 PumpState Session::pump() {
   Lock lock(mutex_);
   PumpState state;
-  if (ended_) return state;
-  if (auto readable = channel_.link->readable()) state.readable = *readable;
+  // While another thread has the receiving role it routes our replies too, and schedules the pump
+  // when it leaves. Making a descriptor belongs to a role as well.
+  state.readable = readable(lock);
   Incoming buffer;
   int steps = 0;
-  // While another thread has the receiving role it routes our replies too, and schedules the pump
-  // when it leaves.
   for (; steps < steps_a_turn && !ended_ && !receiving_; ++steps) {
     const bool received = receive(lock, buffer, os::no_wait) == Received::something;
     const bool room = flush_outbox(lock);
@@ -43,12 +42,36 @@ PumpState Session::pump() {
     }
   }
   state.wanted = !ended_ && !receiving_ && (!async_calls_.empty() || async_service_);
-  state.blocked_on_send = !ended_ && !outbox_.empty();
-  if (state.blocked_on_send) {
-    if (auto writable = channel_.link->writable()) state.writable = *writable;
-  }
+  state.blocked_on_send = !ended_ && !outbox_.empty() && !sending_;
+  if (state.blocked_on_send) state.writable = writable(lock);
+  pump_missed_ = !ended_ && (receiving_ || sending_);
   if (steps == steps_a_turn && pump_) pump_->schedule();
   return state;
+}
+
+FdView Session::readable(Lock& lock) {
+  if (ended_ || receiving_) return {};
+  receiving_ = true;
+  lock.unlock();
+  const auto made = channel_.link->readable();
+  lock.lock();
+  receiving_ = false;
+  if (waiting_ > 0) changed_.notify_all();
+  return made ? *made : FdView{};
+}
+
+FdView Session::writable(Lock& lock) {
+  sending_ = true;
+  lock.unlock();
+  const auto made = channel_.link->writable();
+  lock.lock();
+  sending_ = false;
+  if (waiting_ > 0) changed_.notify_all();
+  return made ? *made : FdView{};
+}
+
+void Session::wake_missed_pump() {
+  if (std::exchange(pump_missed_, false) && pump_) pump_->schedule();
 }
 
 bool has_pump(Session& session) { return session.has_pump(); }

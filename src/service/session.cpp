@@ -68,6 +68,7 @@ Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
     }
   }
   sending_ = false;
+  wake_missed_pump();
   if (waiting_ > 0) changed_.notify_all();
   if (!sent && sent.error() == ErrorKind::full) return fail(ErrorKind::timed_out);
   return sent;
@@ -113,6 +114,7 @@ Session::Received Session::receive(Lock& lock, Incoming& buffer, Deadline deadli
   const auto received = channel_.link->receive(buffer.message, deadline);
   lock.lock();
   receiving_ = false;
+  wake_missed_pump();
   if (waiting_ > 0) changed_.notify_all();
   if (pump_ && deadline != os::no_wait && (!async_calls_.empty() || async_service_)) {
     pump_->schedule();

@@ -96,6 +96,10 @@ class Session {
  private:
   using Lock = std::unique_lock<std::mutex>;
 
+  FdView readable(Lock& lock);
+  FdView writable(Lock& lock);
+  void wake_missed_pump();
+
   struct Request {
     service::FrameHeader header{};
     Incoming frame{};
@@ -158,6 +162,7 @@ class Session {
   };
   std::deque<Waiting> outbox_;
   std::shared_ptr<Pump> pump_;
+  bool pump_missed_ = false;  ///< it found a role taken, and is to be run when that is given up
   std::optional<Service> async_service_;
   std::move_only_function<void(Result<void>)> async_service_ended_;
 };
