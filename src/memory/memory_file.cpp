@@ -110,9 +110,11 @@ Result<void> seal(FdView file, Region::State state) {
 }
 
 Result<MemoryFile> inspect(FdView file) {
+  // TRUST: the seals are read first. Size and blocks read before them could have been changed by a
+  // peer that seals in between; once it is sealed they cannot.
+  const int seals = ::fcntl(file.native(), F_GET_SEALS);
   struct stat status{};
   if (::fstat(file.native(), &status) != 0) return unfit("not an open descriptor");
-  const int seals = ::fcntl(file.native(), F_GET_SEALS);
   if (seals < 0) {
     return unfit(std::string{"the descriptor is "} + kind_of(status.st_mode) +
                  ", not a memory file");
