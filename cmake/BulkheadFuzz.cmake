@@ -6,6 +6,9 @@ if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
 endif()
 set(instrument -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -g1 -O1)
 target_compile_options(bulkhead_objects PRIVATE ${instrument})
+# The examples are compiled as users compile them, but link the instrumented library.
+target_link_options(bulkhead_static INTERFACE
+  $<BUILD_INTERFACE:-fsanitize=fuzzer-no-link,address,undefined>)
 
 bulkhead_glob_flat(targets ${PROJECT_SOURCE_DIR}/fuzz/*.cpp)
 foreach(source ${targets})
