@@ -112,9 +112,7 @@ class SocketAcceptor final : public Acceptor {
   Result<std::unique_ptr<Link>> accept(Deadline deadline) override {
     for (;;) {
       if (closed_) return fail(ErrorKind::closed);
-      Fd client = Fd::adopt(os::retry_eintr([&] {
-        return ::accept4(socket_.native(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      }));
+      Fd client = take_client();
       if (client) {
         auto link = welcome(std::move(client));
         if (!link && link.error() == ErrorKind::denied) continue;
@@ -137,10 +135,21 @@ class SocketAcceptor final : public Acceptor {
     closed_ = true;
     bound_.reset();
     // For who waits on a copy of the descriptor; a forked child's copy must not end the parent's.
-    if (owner_ == ::getpid()) ::shutdown(socket_.native(), SHUT_RDWR);
+    if (owner_ != ::getpid()) return;
+    ::shutdown(socket_.native(), SHUT_RDWR);
+    // Nobody new can come; who has come already hears that nobody takes them in.
+    while (take_client()) {
+    }
   }
 
  private:
+  /// errno says why there is none.
+  Fd take_client() noexcept {
+    return Fd::adopt(os::retry_eintr([&] {
+      return ::accept4(socket_.native(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    }));
+  }
+
   /// It hung up before it said anything: it died, or only looked whether we are there.
   static bool has_gone(FdView client) {
     char byte = 0;
