@@ -19,7 +19,7 @@ struct Budget {
 };
 
 Budget budget_of(const CallTime& time) {
-  const Deadline own = time.until ? *time.until : Deadline{time.each};
+  const Deadline own = time.until ? *time.until : deadline_in(time.each, Whose::callers);
   const Deadline inherited = current_deadline();
   if (inherited < own) return {inherited, inherited.remaining().count()};
   if (own.is_never()) return {own, -1};

@@ -107,7 +107,7 @@ namespace {
 // One buffer a thread, lent to the message being built: a call within a call finds it gone and
 // makes its own.
 thread_local std::vector<std::byte> spare_buffer;
-constexpr std::size_t most_kept_bytes = 1024 * 1024;
+constexpr std::size_t most_kept_bytes = 4 * 1024 * 1024;
 
 }  // namespace
 

@@ -22,9 +22,9 @@ namespace {
 constexpr std::size_t most_queued_requests = 4096;
 // These wait in our memory. More than any honest caller has under way.
 constexpr std::size_t most_waiting_refusals = 65'536;
-constexpr std::size_t most_spare_requests = 8;
+constexpr std::size_t most_spare_requests = 2;
 // A larger message's memory is not kept for the next.
-constexpr std::size_t most_kept_bytes = 256 * 1024;
+constexpr std::size_t most_kept_bytes = 4 * 1024 * 1024;
 
 /// Marks what this thread is serving for as long as it lives.
 class Serving {
@@ -103,8 +103,9 @@ void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& fra
   call.id = header.call;
   call.credit = std::min(header.credit, stream_window);
   call.cancelled = false;
-  call.deadline =
-      header.budget_ns < 0 ? never : Deadline{std::chrono::nanoseconds(header.budget_ns)};
+  call.deadline = header.budget_ns < 0
+                      ? never
+                      : deadline_in(std::chrono::nanoseconds(header.budget_ns), Whose::servers);
   serving_.push_back(request.call);
   requests_.splice(requests_.end(), spare_requests_, spare_requests_.begin());
   if (waiting_ > 0) changed_.notify_all();

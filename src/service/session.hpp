@@ -15,7 +15,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <deque>
 #include <list>
 #include <mutex>
@@ -28,6 +30,21 @@
 #include "service/frame.hpp"
 
 namespace bulkhead::detail {
+
+/// `left` from now. For a second and more by the kernel's coarse clock, which costs a quarter of the
+/// exact one and is behind it by up to its tick (10 ms at most, clock_getres(2)). So a caller's
+/// deadline is late by that much at most and never early, and a server's is never late.
+enum class Whose : std::uint8_t { callers, servers };
+inline Deadline deadline_in(std::chrono::nanoseconds left, Whose whose) noexcept {
+  if (left < std::chrono::seconds(1)) return left;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  const auto tick = std::chrono::milliseconds(whose == Whose::callers ? 10 : 0);
+  const auto since =
+      std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) + tick;
+  if (left >= std::chrono::nanoseconds::max() - since) return never;
+  return Deadline{Deadline::Clock::time_point{since + left}};
+}
 
 /// How many values of a stream may be under way.
 inline constexpr std::uint32_t stream_window = 32;
