@@ -226,7 +226,9 @@ Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
       return fail(ErrorKind::incompatible, {.cause = "there listens a socket of another type"});
     }
     if (errno == ENOENT || errno == ECONNREFUSED) {
-      return fail(ErrorKind::not_found, {.cause = "nobody listens there"});
+      return fail(ErrorKind::not_found,
+                  {.cause = "nobody listens there",
+                   .remedy = "start the one that does, as the same user and runtime directory"});
     }
     if (errno != EAGAIN) return os::failed("connect");
     // The listener's queue is full. The kernel has nothing to poll for that (connect(2)).
