@@ -24,8 +24,9 @@ struct Gardener {
   int water(int plants);
   bulkhead::Result<std::string> read(std::string book);
   int sleep();
+  void note(std::string text);
 };
-BULKHEAD_INTERFACE(Gardener, water, read, sleep)
+BULKHEAD_INTERFACE(Gardener, water, read, sleep, note)
 
 }  // namespace garden
 
@@ -46,7 +47,9 @@ struct Human {
     may_wake->wait(false);
     return 0;
   }
+  void note(const std::string& text) { notes += text; }
   std::atomic<bool>* may_wake = nullptr;
+  std::string notes{};
 };
 
 class service_async_threaded : public testing::TestWithParam<Mechanism> {};
@@ -74,6 +77,74 @@ TEST_P(service_async_threaded, a_coroutine_awaits_calls_to_a_server_in_another_t
   EXPECT_EQ(right, 100);
   ends.first.close();
   server.join();
+}
+
+TEST_P(service_async_threaded, one_way_calls_to_a_peer_that_does_not_read_are_queued_in_order) {
+  // Nobody reads: a call that waited would hang this thread, as nobody else runs the loop.
+  auto ends = or_throw(pair(GetParam(), {.capacity_bytes = 4096}));
+  asio::io_context loop;
+  const Remote<garden::Gardener> remote{ends.first};
+  std::string expected;
+  int sent = 0;
+  for (int i = 0; i < 500; ++i) {
+    const std::string note(20 + i % 100, static_cast<char>('a' + i % 26));
+    expected += note;
+    remote.async_note(
+        note, asio::bind_executor(loop, [&](const Result<void>& done) { sent += done ? 1 : 0; }));
+  }
+  loop.poll();
+  EXPECT_EQ(sent, 500);
+  Human human;
+  std::thread server([&] { EXPECT_TRUE(serve<garden::Gardener>(ends.second, human)); });
+  // The last one is followed by a call, so that all have arrived when that is answered.
+  remote.async_water(1, asio::bind_executor(loop, [&](const Result<int>& watered) {
+                       EXPECT_TRUE(watered) << watered.error();
+                     }));
+  loop.restart();
+  loop.run();
+  ends.first.close();
+  server.join();
+  EXPECT_EQ(human.notes, expected);
+}
+
+TEST_P(service_async_threaded, a_peer_that_never_reads_is_full_in_the_end) {
+  auto ends = or_throw(pair(GetParam(), {.capacity_bytes = 4096}));
+  asio::io_context loop;
+  const Remote<garden::Gardener> remote{ends.first};
+  const std::string note(8000, 'x');
+  std::optional<Error> refused;
+  for (int i = 0; i < 3000 && !refused; ++i) {
+    remote.async_note(note, asio::bind_executor(loop, [&](const Result<void>& done) {
+                        if (!done) refused = done.error();
+                      }));
+    loop.poll();
+    loop.restart();
+  }
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(*refused, ErrorKind::full);
+}
+
+TEST_P(service_async_threaded,
+       a_blocking_call_overtakes_a_half_sent_one_way_call_and_harms_it_not) {
+  auto ends = or_throw(pair(GetParam(), {.capacity_bytes = 4096}));
+  asio::io_context loop;
+  const Remote<garden::Gardener> remote{ends.first, {.deadline = 50s}};
+  const std::string large(300'000, 'l');
+  remote.async_note(large, asio::bind_executor(loop, [](const Result<void>& done) {
+                      EXPECT_TRUE(done) << done.error();
+                    }));
+  loop.poll();
+  Human human;
+  std::thread server([&] { EXPECT_TRUE(serve<garden::Gardener>(ends.second, human)); });
+  EXPECT_EQ(or_throw(remote.water(1)), 2);
+  remote.async_water(2, asio::bind_executor(loop, [&](const Result<int>& watered) {
+                       EXPECT_TRUE(watered) << watered.error();
+                     }));
+  loop.restart();
+  loop.run();
+  ends.first.close();
+  server.join();
+  EXPECT_EQ(human.notes, large);
 }
 
 TEST_P(service_async_threaded, client_and_server_live_in_one_event_loop) {

@@ -103,6 +103,21 @@ Result<void> Session::notify(const Method& method, Outgoing& request, const Call
   return {};
 }
 
+Result<void> Session::notify_soon(const Method& method, Outgoing& request, const CallTime& time) {
+  const Budget budget = budget_of(time);
+  service::write_header(request.bytes, request_header(Kind::one_way, method, budget.left_ns));
+  Lock lock(mutex_);
+  if (ended_) return fail(ended_->during(std::string(method.name)));
+  if (outbox_bytes_ + request.bytes.size() > most_queued_bytes ||
+      outbox_.size() >= most_queued_frames) {
+    return fail(ErrorKind::full, {.operation = std::string(method.name),
+                                  .cause = channel_.peer_name() + " does not read, and " +
+                                           std::to_string(outbox_.size()) + " calls are queued"});
+  }
+  send_soon(lock, request);
+  return {};
+}
+
 Result<void> Session::open_stream(PendingCall& pending, const Method& method, Outgoing& request,
                                   const CallTime& time) {
   const Budget budget = budget_of(time);
@@ -235,6 +250,10 @@ Result<void> call(Session& session, const Method& method, Outgoing& request, con
 Result<void> notify(Session& session, const Method& method, Outgoing& request,
                     const CallTime& time) {
   return session.notify(method, request, time);
+}
+Result<void> notify_soon(Session& session, const Method& method, Outgoing& request,
+                         const CallTime& time) {
+  return session.notify_soon(method, request, time);
 }
 std::uint64_t start_call(Session& session, const Method& method, Outgoing& request,
                          Deadline deadline, Completion completion) {

@@ -43,13 +43,31 @@ bool Session::wait(Lock& lock, Deadline deadline) {
   return woken || !deadline.expired();
 }
 
-Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
-  while (sending_) {
-    if (!wait(lock, deadline)) return fail(ErrorKind::timed_out);
+Result<void> Session::begin_sending(Lock& lock, Deadline deadline) {
+  for (;;) {
+    if (ended_) return fail(*ended_);
+    if (sending_) {
+      if (!wait(lock, deadline)) return fail(ErrorKind::timed_out);
+    } else {
+      flush_outbox(lock);
+      if (!sending_) break;
+    }
   }
   if (ended_) return fail(*ended_);
-  flush_outbox(lock);
   sending_ = true;
+  if (!outbox_.empty() && outbox_.front().done != 0) {
+    // The peer does not read: this frame overtakes what is queued, and the part of it that has gone
+    // is taken back, to begin anew later.
+    const std::size_t done = std::exchange(outbox_.front().done, 0);
+    lock.unlock();
+    channel_.link->abort_part(done);
+    lock.lock();
+  }
+  return {};
+}
+
+Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
+  BULKHEAD_TRY(begin_sending(lock, deadline));
   const bool small = frame.bytes.size() <= small_frame_bytes;
   Result<void> sent;
   for (Deadline until = small ? os::no_wait : deadline;; until = earlier(deadline, slice)) {
@@ -75,7 +93,8 @@ Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
 }
 
 void Session::send_soon(Lock& lock, Outgoing& frame) {
-  outbox_.push_back({Message{frame.bytes, std::move(frame.handles)}, slice});
+  outbox_.push_back({Message{frame.bytes, std::move(frame.handles)}});
+  outbox_bytes_ += frame.bytes.size();
   if (!flush_outbox(lock) && pump_) pump_->schedule();
 }
 
@@ -90,19 +109,17 @@ bool Session::flush_outbox(Lock& lock) {
     sending_ = true;
     Waiting front = std::move(outbox_.front());
     outbox_.pop_front();
-    // A large frame goes only while the peer reads: it gets a little time, and more each time.
-    const bool small = front.frame.size() <= small_frame_bytes;
-    const Deadline until = small ? os::no_wait : Deadline{front.patience};
     lock.unlock();
-    const auto sent = send_now(front.frame.bytes(), front.frame.handles(), until);
+    const auto sent =
+        channel_.link->send_part(front.frame.bytes(), front.frame.handles(), front.done);
     lock.lock();
     sending_ = false;
     if (waiting_ > 0) changed_.notify_all();
     if (!sent && would_wait(sent.error()) && !ended_) {
-      front.patience *= 2;
       outbox_.push_front(std::move(front));
       return false;
     }
+    outbox_bytes_ -= std::min(outbox_bytes_, front.frame.size());
   }
   return outbox_.empty();
 }
@@ -215,6 +232,7 @@ void Session::end(Lock& lock, const Error& error) {
   ended_ = error;
   requests_.clear();
   outbox_.clear();
+  outbox_bytes_ = 0;
   for (const auto& call : serving_) call->cancelled = true;
   const auto streams = std::exchange(streams_, {});
   for (const auto& pending : std::vector(pending_)) {

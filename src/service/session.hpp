@@ -48,6 +48,9 @@ inline Deadline deadline_in(std::chrono::nanoseconds left, Whose whose) noexcept
 
 /// How many values of a stream may be under way.
 inline constexpr std::uint32_t stream_window = 32;
+/// What may be queued for a peer that does not read, before one-way calls are refused.
+inline constexpr std::size_t most_queued_bytes = 16 << 20;
+inline constexpr std::size_t most_queued_frames = 16384;
 /// Frames taken in between two looks at a deadline: a peer may send for ever.
 inline constexpr int most_frames_a_turn = 256;
 
@@ -89,6 +92,7 @@ class Session {
   // Calling (client.cpp).
   Result<void> call(const Method& method, Outgoing& request, const CallTime& time, Incoming& reply);
   Result<void> notify(const Method& method, Outgoing& request, const CallTime& time);
+  Result<void> notify_soon(const Method& method, Outgoing& request, const CallTime& time);
   Result<void> open_stream(PendingCall& pending, const Method& method, Outgoing& request,
                            const CallTime& time);
   Result<std::optional<Incoming>> next_item(PendingCall& pending, std::string_view method,
@@ -125,6 +129,8 @@ class Session {
 
   // The channel, shared (session.cpp).
   Result<void> send_now(Bytes bytes, std::span<Handle> handles, Deadline deadline);
+  /// Waits for the right to send, and takes it.
+  Result<void> begin_sending(Lock& lock, Deadline deadline);
   Result<void> send(Lock& lock, Outgoing& frame, Deadline deadline);
   void send_soon(Lock& lock, Outgoing& frame);
   void send_soon(Lock& lock, const service::FrameHeader& header);
@@ -175,9 +181,10 @@ class Session {
   /// A frame that must not wait and found no room.
   struct Waiting {
     Message frame;
-    std::chrono::nanoseconds patience;
+    std::size_t done = 0;  ///< bytes of it that have gone already
   };
   std::deque<Waiting> outbox_;
+  std::size_t outbox_bytes_ = 0;
   std::shared_ptr<Pump> pump_;
   bool pump_missed_ = false;  ///< it found a role taken, and is to be run when that is given up
   std::optional<Service> async_service_;

@@ -280,8 +280,11 @@ auto async_call_method(const Self& remote, Token&& token, A&... arguments) {
         if (ready && !SignedMethod<Tag>::one_way) {
           return start_async_call<Tag, Outcome>(std::move(handler), target, *out);
         }
-        if (ready) ready = notify(*target.session, SignedMethod<Tag>::method, *out, target.time);
         auto waiting = std::make_shared<Awaiting<decltype(handler), Outcome>>(std::move(handler));
+        if (ready) {
+          need_pump(target.session, waiting->executor());
+          ready = notify_soon(*target.session, SignedMethod<Tag>::method, *out, target.time);
+        }
         waiting->complete([ready = std::move(ready)]() -> Outcome {
           if (!ready) return fail(ready.error().during(std::string(Tag::name)));
           if constexpr (std::is_void_v<Value<R>>) return {};

@@ -145,6 +145,10 @@ struct Pump {
 /// be abandoned; 0 when it has failed and completed at once.
 BULKHEAD_API std::uint64_t start_call(Session& session, const Method& method, Outgoing& request,
                                       Deadline deadline, Completion completion);
+/// A one-way call from an event loop: sent, or queued for the pump when there is no room. `full` when
+/// too much is queued already; never waits.
+BULKHEAD_API Result<void> notify_soon(Session& session, const Method& method, Outgoing& request,
+                                      const CallTime& time);
 /// Completes the call with `error` unless it has completed; tells the peer.
 BULKHEAD_API void abandon_call(Session& session, std::uint64_t call, Error error);
 
