@@ -229,6 +229,17 @@ class BULKHEAD_API Bootstrap {
   Placement placement() const noexcept;
   const SandboxReport& sandbox_report() const noexcept;
 
+  /// The second stage of a sandbox that declares `tighten`: from its return on, no thread of this
+  /// process can do more than `stricter` says. Its limits and namespaces stay those of the start.
+  /// The report is the role's from now on; the parent goes on seeing the first.
+  /// Errors: `invalid` when it is wider than what is in force, naming the field, when `tighten` was
+  /// not declared, or when it names folders and there are several threads; `denied` when the system
+  /// refuses: then the role must end, as a part may be in force. A role on a thread has no sandbox:
+  /// nothing happens, and the report says so.
+  /// TRUST: code that was loaded in the first stage and is hostile need not let it come to this;
+  /// the first stage is all that holds such code.
+  Result<SandboxReport> tighten(const Sandbox& stricter);
+
   /// The channel to the parent.
   Channel& channel() noexcept;
   /// What was handed over by name; each can be taken once (`not_found`).

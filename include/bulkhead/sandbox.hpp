@@ -8,6 +8,9 @@
 //   spawn<indexer>({.sandbox = sandbox::read_only("/usr/share/dict")});
 //   Sandbox two_cores = sandbox::compute_only;  two_cores.limits.memory_bytes = 64 << 20;
 //
+// In two stages, for a role that first loads code or warms up and then meets what it does not trust:
+// declare the first with `tighten` and end it by Bootstrap::tighten(). It only ever gets stricter.
+//
 // A default-made Sandbox is the strictest one (compute_only); every field that is set widens it.
 // What a role was given at its start (its channels, standard output) it keeps: the sandbox is about
 // what it can reach beyond that.
@@ -44,6 +47,9 @@ struct Sandbox {
   enum class Network : std::uint8_t { none, inherit };
   /// `none`: starting one fails with EAGAIN. Only the filter can tell, so not with Calls::all.
   enum class Threads : std::uint8_t { none, allowed };
+  /// `allowed`: the role may make it stricter by Bootstrap::tighten(), and so may whatever else runs
+  /// in it. Never wider.
+  enum class Tighten : std::uint8_t { none, allowed };
   enum class Need : std::uint8_t {
     off,          ///< not wanted
     best_effort,  ///< as far as this system lets us; the report says
@@ -75,19 +81,23 @@ struct Sandbox {
   Calls calls = Calls::compute;
   Network network = Network::none;
   Threads threads = Threads::allowed;
+  Tighten tighten = Tighten::none;
   Need namespaces = Need::best_effort;
   Need landlock = Need::best_effort;
   /// Files, or folders with all that is in them. Relative paths start at the child's folder.
   std::vector<std::string> readable{};
   /// As readable, and the content may be changed, made and removed.
   std::vector<std::string> writable{};
+  /// As readable, and shared objects in them may be loaded (dlopen). Whoever can load code runs code:
+  /// a loaded object is as free as this declaration, from its constructors on.
+  std::vector<std::string> loadable{};
   Limits limits{};
 
   /// False for sandbox::none and its like: nothing is asked for.
   bool confines() const noexcept {
     return calls != Calls::all || network != Network::inherit || threads != Threads::allowed ||
            namespaces != Need::off || landlock != Need::off || !readable.empty() ||
-           !writable.empty() ||
+           !writable.empty() || !loadable.empty() ||
            limits != Limits{.memory_bytes = 0,
                             .mapped_bytes = 0,
                             .file_bytes = 0,

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "process/bootstrap_state.hpp"
+#include "sandbox/tighten.hpp"
 
 namespace bulkhead {
 namespace {
@@ -31,6 +32,13 @@ const std::string& Bootstrap::name() const noexcept { return state_->name; }
 Placement Bootstrap::placement() const noexcept { return state_->placement; }
 const SandboxReport& Bootstrap::sandbox_report() const noexcept { return state_->report; }
 Channel& Bootstrap::channel() noexcept { return state_->channel; }
+
+Result<SandboxReport> Bootstrap::tighten(const Sandbox& stricter) {
+  if (state_->placement == Placement::thread) return state_->report;
+  state_->report = BULKHEAD_TRY(sandbox::tighten(state_->sandbox, stricter, state_->report));
+  state_->sandbox = stricter;
+  return state_->report;
+}
 
 Result<Channel> Bootstrap::channel(std::string_view name) {
   return take(state_->channels, name, "channel");

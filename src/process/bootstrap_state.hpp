@@ -16,6 +16,7 @@ struct BootstrapState {
 
   std::string name;
   Placement placement = Placement::process;
+  Sandbox sandbox = sandbox::none;
   SandboxReport report;
   Channel channel;
   std::vector<HandOver<Channel>::Item> channels;

@@ -150,6 +150,7 @@ Result<Prepared> get_ready(Received received) {
   auto state = BULKHEAD_TRY(prepare(birth, Handles{std::move(received.handles)}));
   if (birth.wait_for_debugger != 0) wait_for_debugger(birth);
   state->report = BULKHEAD_TRY(confine(birth.sandbox));
+  state->sandbox = std::move(birth.sandbox);
   return Prepared{entry, std::move(state)};
 }
 

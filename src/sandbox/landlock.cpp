@@ -60,7 +60,7 @@ std::uint64_t rights(Grant::Use use, bool folder, std::uint64_t handled) {
   constexpr auto reading = file_read | folder_read;
   constexpr auto never = file_execute | device_ioctl | make_character_device | make_block_device |
                          make_socket | make_fifo;
-  const auto wanted = use == Grant::Use::read ? reading : handled & ~never;
+  const auto wanted = use == Grant::Use::write ? handled & ~never : reading;
   constexpr auto of_files = file_read | file_write | truncate;
   return wanted & handled & (folder ? ~std::uint64_t{0} : of_files);
 }

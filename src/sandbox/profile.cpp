@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <initializer_list>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -114,6 +115,24 @@ void memory(Entries& list) {
   list.push_back(
       {"memfd_create", {has_only_int(1, MFD_CLOEXEC | MFD_ALLOW_SEALING | mfd_noexec_seal)}});
   answer(list, EPERM, {"mlock", "mlock2", "mlockall", "munlock", "munlockall"});
+}
+
+/// What dlopen maps: a file's content, never writable. No own code that it did not get as a file.
+void code_of_files(Entries& list) {
+  constexpr std::uint64_t flags = MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN;
+  list.push_back(
+      {"mmap", {masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), masked(3, flags, MAP_PRIVATE)}});
+}
+
+/// For tighten(). Filters and rules only ever add up; one that would hand calls to somebody else
+/// (a listener) is not among them.
+void second_stage(Entries& list) {
+  constexpr std::uint32_t flags = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+                                  SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+  list.push_back({"seccomp", {is_int(0, SECCOMP_SET_MODE_FILTER), has_only_int(1, flags)}});
+  allow(list, {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"});
+  // Changes nothing: the kernel's answer to whether there is one thread, unshare(2).
+  list.push_back({"unshare", {is(0, CLONE_VM)}});
 }
 
 void threads(Entries& list, Sandbox::Threads declared) {
@@ -237,16 +256,19 @@ std::vector<Entry> profile(const Sandbox& sandbox) {
   threads(list, sandbox.threads);
   clocks_and_signals(list);
   process(list);
-  if (sandbox.readable.empty() && sandbox.writable.empty()) {
+  const bool reads = !sandbox.readable.empty() || !sandbox.loadable.empty();
+  if (!reads && sandbox.writable.empty()) {
     files_none(list);
   } else {
     files_readable(list);
   }
   if (!sandbox.writable.empty()) {
     files_writable(list);
-  } else if (!sandbox.readable.empty()) {
+  } else if (reads) {
     files_read_only(list);
   }
+  if (!sandbox.loadable.empty()) code_of_files(list);
+  if (sandbox.tighten == Sandbox::Tighten::allowed) second_stage(list);
   if (sandbox.network == Sandbox::Network::inherit) network(list);
   for (const std::string_view call : sanitizer_calls) list.push_back({.call = call});
   return list;

@@ -4,8 +4,8 @@
 // that appears nowhere here is a violation.
 //
 // Never on any list, whatever is declared: io_uring (goes around the filter), ptrace, process_vm_*,
-// pidfd_getfd, bpf, userfaultfd, perf_event_open, keyctl, kexec, modules, mounts, namespaces,
-// seccomp and Landlock (nothing to relax), exec and fork.
+// pidfd_getfd, bpf, userfaultfd, perf_event_open, keyctl, kexec, modules, mounts, namespaces, exec
+// and fork; seccomp and Landlock only where a second stage is declared.
 #pragma once
 
 #include <cstdint>
