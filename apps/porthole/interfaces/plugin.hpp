@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PluginBroker, PluginUser and Plugin: content that a renderer does not decode itself.
+// PluginBroker, PluginUser and Plugin: content that a renderer does not decode itself. PluginHost
+// and PluginHostClient: the browser and a plugin process, on its main channel.
 //
 // The renderer asks the browser for a plugin that handles a MIME type (channel "plugins": the
 // browser serves PluginBroker, the renderer PluginUser). The browser starts the plugin process for
@@ -8,12 +9,15 @@
 // calls Plugin directly, with deadlines. A plugin that dies or hangs costs its renderer a
 // placeholder.
 //
-// Trust: neither of renderer and plugin trusts the other. Regions are frozen before they cross.
+// A plugin process draws one document at a time: while it is busy, ping waits.
+//
+// Trust: the plugin process trusts the browser. Neither of renderer and plugin trusts the other. Regions are frozen before they cross.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <bulkhead/channel.hpp>
 #include <bulkhead/interface.hpp>
@@ -61,5 +65,22 @@ struct Plugin {
   bulkhead::Result<PluginOutput> render(PluginInput input);
 };
 BULKHEAD_INTERFACE(Plugin, render)
+
+struct PluginHost {
+  /// The plugin's end of a channel to a user, who calls Plugin over it. Any number of them.
+  void attach(bulkhead::Channel user);
+  /// Answered by PluginHostClient::pong: how a plugin that hangs is found.
+  void ping(std::uint64_t token);
+};
+BULKHEAD_INTERFACE(PluginHost, attach, ping)
+
+struct PluginHostClient {
+  /// The shared object was loaded, and the second stage of the sandbox is in force, as told.
+  void loaded(std::string name, std::vector<std::string> mime_types, std::string sandbox);
+  /// It was not, and the process ends. One line for people.
+  void failed(std::string reason);
+  void pong(std::uint64_t token);
+};
+BULKHEAD_INTERFACE(PluginHostClient, loaded, failed, pong)
 
 }  // namespace porthole
