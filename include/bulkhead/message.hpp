@@ -42,7 +42,12 @@ class BULKHEAD_API Message {
   void assign(Bytes bytes);
   /// Makes the size `size` and returns the bytes for filling; what was there before is kept up to
   /// the smaller size, what is new is not initialised. Throws std::bad_alloc like a container.
-  MutableBytes resize(std::size_t size);
+  MutableBytes resize(std::size_t size) {
+    if (size > (heap_ ? heap_capacity_ : inline_bytes)) [[unlikely]]
+      grow(size);
+    size_ = size;
+    return {data(), size_};
+  }
   /// Forgets bytes and handles, keeps the memory.
   void clear() noexcept {
     size_ = 0;
@@ -50,6 +55,8 @@ class BULKHEAD_API Message {
   }
 
  private:
+  /// Room for `size` bytes, what is there kept.
+  void grow(std::size_t size);
   const std::byte* data() const noexcept { return heap_ ? heap_.get() : inline_.data(); }
   std::byte* data() noexcept { return heap_ ? heap_.get() : inline_.data(); }
 

@@ -89,6 +89,8 @@ Result<void> detail::ChannelState::receive(Message& into, Deadline deadline) {
 
 Result<void> Channel::send(Bytes bytes, Deadline deadline) {
   auto& state = *state_;
+  if (state.link->send_at_once(bytes)) [[likely]]
+    return {};
   return tell(state, guarded([&] { return state.link->send(bytes, {}, deadline); }), "send",
               deadline);
 }
@@ -115,6 +117,8 @@ Result<Message> Channel::receive(Deadline deadline) {
 }
 
 Result<void> Channel::receive(Message& into, Deadline deadline) {
+  if (state_->link->receive_at_once(into)) [[likely]]
+    return {};
   return state_->receive(into, deadline);
 }
 

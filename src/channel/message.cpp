@@ -32,18 +32,14 @@ void Message::assign(Bytes bytes) {
   if (!bytes.empty()) std::memcpy(room.data(), bytes.data(), bytes.size());
 }
 
-MutableBytes Message::resize(std::size_t size) {
+void Message::grow(std::size_t size) {
   const std::size_t capacity = heap_ ? heap_capacity_ : inline_bytes;
-  if (size > capacity) {
-    // Half as much again, so that a message that arrives in pieces is not copied for each of them.
-    const std::size_t larger = size_ == 0 ? size : std::max(size, capacity + capacity / 2);
-    auto grown = std::make_unique_for_overwrite<std::byte[]>(larger);
-    if (size_ > 0) std::memcpy(grown.get(), data(), size_);
-    heap_ = std::move(grown);
-    heap_capacity_ = larger;
-  }
-  size_ = size;
-  return {data(), size_};
+  // Half as much again, so that a message that arrives in pieces is not copied for each of them.
+  const std::size_t larger = size_ == 0 ? size : std::max(size, capacity + capacity / 2);
+  auto grown = std::make_unique_for_overwrite<std::byte[]>(larger);
+  if (size_ > 0) std::memcpy(grown.get(), data(), size_);
+  heap_ = std::move(grown);
+  heap_capacity_ = larger;
 }
 
 }  // namespace bulkhead

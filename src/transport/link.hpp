@@ -43,6 +43,17 @@ class Link {
   /// One message, replacing what `into` held.
   virtual Result<void> receive(Message& into, Deadline deadline) = 0;
 
+  /// The short way of send and receive, for mechanisms of memory: true when it was done. False when
+  /// anything at all stands in the way; nothing has happened then, and the long way says what.
+  virtual bool send_at_once(Bytes bytes) {
+    static_cast<void>(bytes);
+    return false;
+  }
+  virtual bool receive_at_once(Message& into) {
+    static_cast<void>(into);
+    return false;
+  }
+
   /// Room of `size` bytes until commit or abandon. Mechanisms without memory build it aside.
   virtual Result<MutableBytes> loan(std::size_t size, Deadline deadline) = 0;
   virtual Result<void> commit() = 0;

@@ -30,6 +30,19 @@ class Receiver {
  public:
   explicit Receiver(Binding& binding) noexcept : binding_(&binding) {}
 
+  /// As Link's.
+  bool receive_at_once(Message& into) {
+    if (!ready_ || !binding_->live() || partial_ongoing_ || !reader_->has_news()) return false;
+    const auto record = reader_->record();
+    if (record.header.flags != RecordHeader::none || record.header.size > largest_) return false;
+    const std::uint32_t size = record.header.size;
+    if (size > Message::inline_bytes) return take(record, into).has_value();
+    into.clear();
+    copy_bytes(into.resize(size).data(), record.payload, size);
+    if (reader_->consume(size)) give_back();
+    return true;
+  }
+
   Result<void> receive(Message& into, Deadline deadline) {
     if (!ready_ || !binding_->live()) [[unlikely]]
       BULKHEAD_TRY(prepare(deadline));

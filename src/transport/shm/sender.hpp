@@ -27,14 +27,30 @@ class Sender {
  public:
   explicit Sender(Binding& binding) noexcept : binding_(&binding) {}
 
-  Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
-    binding_->note_send();
-    if (ready_ && binding_->live() && handles.empty() && bytes.size() <= largest_ &&
-        writer_->has_room(record_bytes(bytes.size()))) [[likely]] {
-      writer_->add({.size = static_cast<std::uint32_t>(bytes.size()), .flags = RecordHeader::none},
-                   bytes);
-      return publish();
+  /// As Link's.
+  bool send_at_once(Bytes bytes) {
+    if (!ready_ || !binding_->live() || bytes.size() > largest_ ||
+        !writer_->has_room(record_bytes(bytes.size()))) [[unlikely]] {
+      return false;
     }
+    binding_->note_send();
+    writer_->add({.size = static_cast<std::uint32_t>(bytes.size()), .flags = RecordHeader::none},
+                 bytes);
+    writer_->publish();
+    const News news = writer_->news_for_peer();
+    if (news == News::none) [[likely]]
+      return true;
+    if (news == News::ring) {
+      writer_->ring();
+      return true;
+    }
+    ready_ = false;  // nobody will read it: the long way says so
+    return false;
+  }
+
+  Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
+    if (handles.empty() && send_at_once(bytes)) return {};
+    binding_->note_send();
     return send_slowly(bytes, handles, deadline);
   }
 

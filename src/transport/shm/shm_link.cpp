@@ -23,6 +23,8 @@ class ShmLink final : public Link {
   Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) override {
     return sender_.send(bytes, handles, deadline);
   }
+  bool send_at_once(Bytes bytes) override { return sender_.send_at_once(bytes); }
+  bool receive_at_once(Message& into) override { return receiver_.receive_at_once(into); }
   Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline) override {
     return sender_.send_many(messages, deadline);
   }
