@@ -15,7 +15,8 @@
 // server. A one-way function waits only for room in the channel.
 // Peer death: every call under way fails with `peer_died` and how it died.
 // Trust: arguments and results are decoded from private copies and checked; a method that the peer
-// does not have, or has in another shape, is `incompatible`, and fails that call alone.
+// does not have, or has in another shape, is `incompatible`, and fails that call alone. A one-way
+// call of that kind, which nobody waits for, ends the session when it comes from an untrusted peer.
 #pragma once
 
 #include <chrono>

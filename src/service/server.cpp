@@ -47,6 +47,12 @@ Error missing(const Service& service, std::uint64_t method) {
                 .remedy = "build both sides from the same interface"}};
 }
 
+/// Of a one-way call: its arguments do not decode, or there is no such method. A function that
+/// returns nothing has no other error of these kinds.
+bool is_lie(const Error& error) {
+  return error == ErrorKind::corrupt || error == ErrorKind::incompatible;
+}
+
 /// Runs the user's function; what it throws becomes an error.
 template <class Function> Result<void> guarded(Function&& function) {
 #if __cpp_exceptions
@@ -162,6 +168,7 @@ void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
   one.splice(one.begin(), requests_, requests_.begin());
   Request& request = one.front();
   ServedCall& call = *request.call;
+  std::optional<Error> lie;
   if (!call.cancelled) {
     lock.unlock();
     Outgoing out;
@@ -170,6 +177,8 @@ void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
     lock.lock();
     if (request.header.kind == static_cast<std::uint8_t>(Kind::request)) {
       answer(lock, out, Kind::reply, call, outcome ? nullptr : &outcome.error(), may_wait);
+    } else if (!outcome && is_lie(outcome.error()) && channel_.trust == Trust::untrusted) {
+      lie = outcome.error();
     }
     if (outcome && result.stream && !call.cancelled && !ended_) {
       streams_.push_back({request.call, std::move(result.stream)});
@@ -185,6 +194,9 @@ void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
   if (spare_requests_.size() < most_spare_requests) {
     spare_requests_.splice(spare_requests_.begin(), one);
   }
+  // Nobody waits for a one-way call and could be told, so what was wrong with it would never be
+  // seen: of an untrusted peer it is the end.
+  if (lie) end(lock, *lie);
 }
 
 Result<void> Session::run(const Service& service, Request& request, Answer& answer) {

@@ -46,6 +46,11 @@ struct Encoder {
 };
 BULKHEAD_INTERFACE(Encoder, encode)
 
+struct Liar {
+  void forget(int what);
+};
+BULKHEAD_INTERFACE(Liar, forget)
+
 struct Host {
   int answer(int question);
 };
@@ -287,6 +292,21 @@ TEST_P(service_threaded, many_threads_share_one_remote) {
   }
   for (auto& caller : callers) caller.join();
   EXPECT_EQ(right, 1000);
+}
+
+TEST_P(service_threaded, an_untrusted_peers_one_way_call_that_does_not_exist_ends_the_session) {
+  auto ends = or_throw(pair(GetParam(), {.trust = Trust::untrusted}));
+  ASSERT_TRUE(Remote<shop::Liar>{ends.first}.forget(7));
+  PngDecoder decoder;
+  const auto outcome = serve<shop::Decoder>(ends.second, decoder, 20s);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error(), ErrorKind::incompatible);
+}
+
+TEST_P(service_threaded, an_equal_peers_one_way_call_that_does_not_exist_harms_nobody) {
+  Served served{GetParam()};
+  ASSERT_TRUE(Remote<shop::Liar>{*served.near}.forget(7));
+  EXPECT_EQ(*Remote<shop::Decoder>{*served.near}.add(1, 1), 2);
 }
 
 TEST_P(service_threaded, a_missing_method_fails_that_call_alone_and_says_what_the_peer_serves) {
