@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TileSlots: a producer's published segment of tiles and which of its slots are free. The states of
-// a slot are in interfaces/layers.hpp.
+// TileSlots: a producer's published segment of tiles, and what each of its slots is used for.
 //
-// Threads: the producer's event loop. Blocking: never. Peer death: rebase() when another gpu process
-// takes over. Trust: what a gpu process says of slots is checked; at worst it gets a tile that is
-// being painted.
+// STATE of a slot:
+//   free -> painted      take()
+//   painted -> shown     submitted() names it
+//   painted -> free      submitted() does not name it
+//   shown -> leaving     submitted() does not name it any more
+//   leaving -> free      released(); restart(), as whoever had it is gone
+// Threads: the producer's event loop. Blocking: never. Peer death: restart() when another gpu
+// process takes over. TRUST: a release of a slot in any other state is a lie or late, and changes
+// nothing.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -39,16 +45,17 @@ class TileSlots {
     return TileSlots{std::move(*region), count};
   }
 
-  std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(taken_.size()); }
-  std::uint32_t free() const noexcept { return static_cast<std::uint32_t>(free_.size()); }
+  std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(states_.size()); }
+  std::size_t free() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(states_, State::free));
+  }
 
-  /// A slot to paint into; nothing when all are taken.
+  /// A slot to paint into; nothing when none is free.
   std::optional<std::uint32_t> take() {
-    if (free_.empty()) return std::nullopt;
-    const std::uint32_t slot = free_.back();
-    free_.pop_back();
-    taken_[slot] = true;
-    return slot;
+    const auto found = std::ranges::find(states_, State::free);
+    if (found == states_.end()) return std::nullopt;
+    *found = State::painted;
+    return static_cast<std::uint32_t>(found - states_.begin());
   }
 
   /// Its pixels, tile_bytes of them, row after row. They keep what was painted before.
@@ -56,34 +63,42 @@ class TileSlots {
     return region_.mutable_bytes().subspan(slot * tile_bytes, tile_bytes);
   }
 
-  /// A taken slot is free again: as LayerClient::released says, or one that was never submitted.
-  void release(std::uint32_t slot) {
-    if (slot >= taken_.size() || !taken_[slot]) return;
-    taken_[slot] = false;
-    free_.push_back(slot);
-  }
-
-  /// For another gpu process: all but what `shown` names is free, as it will be told of that alone.
-  void rebase(std::span<const Tile> shown) {
-    std::vector<bool> named(taken_.size(), false);
-    for (const Tile& tile : shown) named.at(tile.slot) = true;
-    for (std::uint32_t slot = 0; slot < count(); ++slot) {
-      if (!named[slot]) release(slot);
+  /// These are shown from now on, and no others.
+  void submitted(std::span<const Tile> tiles) {
+    std::vector<bool> named(states_.size(), false);
+    for (const Tile& tile : tiles) named.at(tile.slot) = true;
+    for (std::size_t slot = 0; slot < states_.size(); ++slot) {
+      if (named[slot]) {
+        states_[slot] = State::shown;
+      } else if (states_[slot] == State::shown) {
+        states_[slot] = State::leaving;
+      } else if (states_[slot] == State::painted) {
+        states_[slot] = State::free;
+      }
     }
   }
+
+  /// LayerClient::released.
+  void released(std::span<const std::uint32_t> slots) {
+    for (const std::uint32_t slot : slots) {
+      if (slot < states_.size() && states_[slot] == State::leaving) states_[slot] = State::free;
+    }
+  }
+
+  /// For another gpu process, which is told only of what is shown.
+  void restart() { std::ranges::replace(states_, State::leaving, State::free); }
 
   /// For LayerSink::segment.
   bulkhead::Result<bulkhead::Region> share() const { return region_.duplicate(); }
 
  private:
+  enum class State : std::uint8_t { free, painted, shown, leaving };
+
   TileSlots(bulkhead::Region region, std::uint32_t count)
-      : region_(std::move(region)), taken_(count, false) {
-    for (std::uint32_t slot = count; slot > 0; --slot) free_.push_back(slot - 1);
-  }
+      : region_(std::move(region)), states_(count, State::free) {}
 
   bulkhead::Region region_;
-  std::vector<bool> taken_;
-  std::vector<std::uint32_t> free_;  // the one that was freed last is warm
+  std::vector<State> states_;
 };
 
 }  // namespace porthole

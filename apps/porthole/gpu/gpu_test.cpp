@@ -167,7 +167,7 @@ TEST_P(gpu, each_lie_costs_its_producer_the_channel_and_nobody_else_anything) {
   honest->submit(1, {honest->paint(0, 0, red)});
   const std::vector<std::pair<std::string, void (*)(Painter&)>> lies{
       {"submit: the tile in column 0, row 0 is in slot 9 of 1",
-       [](Painter& liar) { liar.submit(1, {{.column = 0, .row = 0, .slot = 9}}); }},
+       [](Painter& liar) { liar.claim(1, {{.column = 0, .row = 0, .slot = 9}}); }},
       {"submit: the tile in column -1, row 0 is outside of the page of 512 x 512",
        [](Painter& liar) { liar.submit(1, {{.column = -1, .row = 0, .slot = 0}}); }},
       {"submit: frame 1 comes after frame 2",

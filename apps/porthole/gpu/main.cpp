@@ -9,6 +9,7 @@
 #include <bulkhead/process.hpp>
 #include <bulkhead/service.hpp>
 
+#include "common/self_test.hpp"
 #include "gpu/pixman_composer.hpp"
 #include "gpu/service.hpp"
 
@@ -18,6 +19,7 @@ using namespace bulkhead;
 
 void gpu_main(Bootstrap& boot) {
   const auto [attempt] = or_exit(boot.arguments<std::string>());
+  if (!attempt.empty()) run_attempt(attempt);
   asio::io_context loop{1};
   PixmanComposer composer;
   CompositorService service{loop, boot.channel(), composer};

@@ -17,7 +17,7 @@
 #include <bulkhead/error.hpp>
 #include <bulkhead/service.hpp>
 
-#include "gpu/layer.hpp"
+#include "gpu/shown_layer.hpp"
 #include "interfaces/layers.hpp"
 
 namespace porthole {
@@ -40,7 +40,7 @@ class Producer : public std::enable_shared_from_this<Producer> {
   void stop();
 
   bool alive() const noexcept { return alive_; }
-  const Layer& layer() const noexcept { return layer_; }
+  const ShownLayer& layer() const noexcept { return layer_; }
 
   // LayerSink
   void segment(bulkhead::Region pixels, std::uint32_t slots);
@@ -55,7 +55,7 @@ class Producer : public std::enable_shared_from_this<Producer> {
   bulkhead::Channel channel_;
   bulkhead::Remote<LayerClient> client_;
   Events events_;
-  Layer layer_;
+  ShownLayer layer_;
   bool alive_ = true;
 };
 

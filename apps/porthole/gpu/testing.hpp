@@ -97,7 +97,7 @@ class Painter {
   }
 
   void released(std::vector<std::uint32_t> which) {
-    for (const std::uint32_t slot : which) slots.release(slot);
+    slots.released(which);
     free_again.insert(free_again.end(), which.begin(), which.end());
   }
 
@@ -113,7 +113,16 @@ class Painter {
   void submit(std::uint64_t frame, std::vector<Tile> tiles) {
     submit({.frame = frame, .content = {.width = 512, .height = 512}, .tiles = std::move(tiles)});
   }
-  void submit(Submission submission) { sink.async_submit(std::move(submission), sent(loop_)); }
+  void submit(Submission submission) {
+    slots.submitted(submission.tiles);
+    sink.async_submit(std::move(submission), sent(loop_));
+  }
+
+  /// The same of slots that it may not have.
+  void claim(std::uint64_t frame, std::vector<Tile> tiles) {
+    sink.async_submit({.frame = frame, .content = {512, 512}, .tiles = std::move(tiles)},
+                      sent(loop_));
+  }
 
   bulkhead::Channel channel;
   bulkhead::Remote<LayerSink> sink;

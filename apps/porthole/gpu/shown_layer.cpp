@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gpu/layer.hpp"
+#include "gpu/shown_layer.hpp"
 
 #include <algorithm>
 #include <string>
@@ -66,7 +66,7 @@ Result<void> sort_tiles(std::vector<Tile>& tiles) {
 
 }  // namespace
 
-Result<void> Layer::replace_segment(Region pixels, std::uint32_t slots) {
+Result<void> ShownLayer::replace_segment(Region pixels, std::uint32_t slots) {
   if (slots == 0 || slots > max_slots) {
     return fail(lie("segment", "it has " + std::to_string(slots) + " slots; 1 to " +
                                    std::to_string(max_slots) + " are allowed"));
@@ -82,12 +82,12 @@ Result<void> Layer::replace_segment(Region pixels, std::uint32_t slots) {
   return {};
 }
 
-std::uint32_t Layer::slots() const noexcept {
+std::uint32_t ShownLayer::slots() const noexcept {
   if (waiting_) return waiting_->slots;
   return segment_ ? segment_->slots : 0;
 }
 
-Result<std::vector<std::uint32_t>> Layer::submit(Submission submission) {
+Result<std::vector<std::uint32_t>> ShownLayer::submit(Submission submission) {
   if (submission.frame <= shown_.frame) {
     return fail(lie("submit", "frame " + std::to_string(submission.frame) + " comes after frame " +
                                   std::to_string(shown_.frame)));
@@ -117,7 +117,7 @@ Result<std::vector<std::uint32_t>> Layer::submit(Submission submission) {
   return released;
 }
 
-std::optional<Surface> Layer::surface(const Rect& place) const {
+std::optional<Surface> ShownLayer::surface(const Rect& place) const {
   if (shown_.frame == 0) return std::nullopt;
   Surface surface{
       .place = place, .scroll = shown_.scroll, .background = shown_.background, .tiles = {}};

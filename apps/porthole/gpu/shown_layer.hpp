@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Layer: what one producer shows: its segment and its last submission. It knows nothing of channels
+// ShownLayer: what one producer shows: its segment and its last submission. It knows nothing of channels
 // and scenes.
 //
 // TRUST: nothing of a producer is believed. A submission is checked as a whole before any of it is
@@ -22,7 +22,7 @@
 
 namespace porthole {
 
-class Layer {
+class ShownLayer {
  public:
   /// LayerSink::segment.
   bulkhead::Result<void> replace_segment(bulkhead::Region pixels, std::uint32_t slots);
