@@ -102,7 +102,7 @@ Error error_of(const HttpFailure& failure) {
       return cut_short(failure);
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-      if (failure.system != ECONNRESET) return cut_short(failure);
+      if (!failure.words.contains("reset")) return cut_short(failure);
       return plain(ErrorKind::closed, "the server broke the connection off");
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
