@@ -14,7 +14,7 @@ foreach(package CLI11 nlohmann_json GIF)
     list(APPEND missing ${package})
   endif()
 endforeach()
-set(porthole_modules cairo pango pangocairo pangoft2 pangoft2 pixman-1 libcurl libpsl sqlite3 librsvg-2.0 libpng libjpeg libwebp
+set(porthole_modules cairo pango pangocairo pangoft2 pixman-1 libcurl libpsl sqlite3 librsvg-2.0 libpng libjpeg libwebp
     libwebpdemux md4c-html fontconfig)
 foreach(module ${porthole_modules})
   string(MAKE_C_IDENTIFIER ${module} id)
