@@ -6,10 +6,10 @@
 
 #include <chrono>
 #include <future>
-#include <gtest/gtest.h>
 #include <optional>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -20,7 +20,6 @@
 #include "plugin/main.hpp"
 #include "plugin/registry.hpp"
 #include "plugin/sandbox.hpp"
-#include "support/watchdog.hpp"
 
 namespace porthole {
 
@@ -67,10 +66,7 @@ class RunningPlugin {
   RunningPlugin& operator=(const RunningPlugin&) = delete;
 
   /// What it said after loading; waits for that. Once.
-  Told told() {
-    const bulkhead::test::Waiting waiting{"a plugin to be loaded"};
-    return client_.told.get_future().get();
-  }
+  Told told() { return client_.told.get_future().get(); }
 
   /// A renderer's view of it.
   bulkhead::Remote<Plugin> attach() {
@@ -86,19 +82,14 @@ class RunningPlugin {
   bulkhead::Result<PluginOutput> render(const std::string& mime_type, std::string_view content,
                                         Size wanted = {}) {
     if (!user_) user_ = attach();
-    const bulkhead::test::Waiting waiting{"a plugin to render"};
     return user_->render({.mime_type = mime_type, .bytes = frozen(content), .wanted = wanted});
   }
 
-  bulkhead::Exit exit() {
-    const bulkhead::test::Waiting waiting{"the end of a plugin"};
-    return bulkhead::or_throw(process_->wait(std::chrono::seconds(60)));
-  }
+  bulkhead::Exit exit() { return bulkhead::or_throw(process_->wait(std::chrono::seconds(60))); }
   bulkhead::Process& process() { return *process_; }
   std::uint64_t pong() {
     const bulkhead::Remote<PluginHost> host{process_->channel()};
     bulkhead::or_throw(host.ping(42));
-    const bulkhead::test::Waiting waiting{"a pong"};
     return client_.ponged.get_future().get();
   }
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chaos plugin, for tests: each MIME type misbehaves in one way while it renders, and -calm does
+// not. With CHAOS_WHILE_LOADING=what in its environment it does so already while it is loaded.
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "plugin/adapter.hpp"
+
+namespace porthole::chaos {
+namespace {
+
+using plugin::Canvas;
+using plugin::Measure;
+
+volatile std::uintptr_t nowhere = 0x10;
+void* volatile kept = nullptr;
+
+[[noreturn]] void loop() {
+  for (volatile unsigned turns = 0;;) turns = turns + 1;
+}
+
+/// Written to, or it would cost nothing.
+void eat_memory() {
+  for (;;) {
+    constexpr std::size_t bite = std::size_t{8} << 20;
+    void* const memory = std::malloc(bite);
+    if (!memory) throw std::bad_alloc{};
+    std::memset(memory, 1, bite);
+    kept = memory;
+  }
+}
+
+void misbehave(std::string_view how) {
+  if (how == "crash") *reinterpret_cast<volatile int*>(nowhere) = 1;
+  if (how == "loop") loop();
+  if (how == "memory") eat_memory();
+  if (how == "open-file") static_cast<void>(::open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+  if (how == "socket") static_cast<void>(::syscall(SYS_socket, AF_INET, SOCK_STREAM, 0));
+  if (how == "exit") ::_exit(3);
+  if (how == "exec") ::execl("/bin/sh", "sh", "-c", "exit 0", nullptr);
+  if (how == "load") static_cast<void>(::dlopen("libBrokenLocale.so.1", RTLD_NOW));
+}
+
+class Document final : public plugin::Document {
+ public:
+  Measure measure(std::string_view mime_type, std::string_view, const porthole_request&) override {
+    constexpr std::string_view prefix = "application/x-chaos-";
+    how_ = mime_type.substr(std::min(prefix.size(), mime_type.size()));
+    if (how_ == "wrong-size") return {.width = -1, .height = 1 << 30};
+    return {.width = 16, .height = 16};
+  }
+
+  void render(Canvas canvas) override {
+    misbehave(how_);
+    std::memset(canvas.pixels, 0xff, canvas.stride * static_cast<std::size_t>(canvas.height));
+  }
+
+ private:
+  std::string how_;
+};
+
+[[gnu::constructor]] void while_loading() {
+  const char* const how = std::getenv("CHAOS_WHILE_LOADING");
+  if (how) misbehave(how);
+}
+
+}  // namespace
+}  // namespace porthole::chaos
+
+PORTHOLE_PLUGIN("chaos", porthole::chaos::Document, "application/x-chaos-crash",
+                "application/x-chaos-loop", "application/x-chaos-memory",
+                "application/x-chaos-wrong-size", "application/x-chaos-open-file",
+                "application/x-chaos-socket", "application/x-chaos-exit",
+                "application/x-chaos-exec", "application/x-chaos-load", "application/x-chaos-calm")
