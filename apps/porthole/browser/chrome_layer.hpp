@@ -35,6 +35,7 @@ struct ChromeTab {
   /// The address stands in for an empty one.
   std::string title;
   Mark mark = Mark::none;
+  friend bool operator==(const ChromeTab&, const ChromeTab&) = default;
 };
 
 /// Everything that the bars show.
@@ -49,6 +50,7 @@ struct ChromeState {
   bool loading = false;
   /// Titles.
   std::vector<std::string> bookmarks;
+  friend bool operator==(const ChromeState&, const ChromeState&) = default;
 };
 
 /// Shown where the page would be.
@@ -60,6 +62,7 @@ struct Overlay {
   Kind kind = Kind::sad_tab;
   /// One sentence: "The page's process (pid 4711) was killed by SIGSEGV."
   std::string cause;
+  friend bool operator==(const Overlay&, const Overlay&) = default;
 };
 
 /// The height of the bars.
