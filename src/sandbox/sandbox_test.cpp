@@ -17,6 +17,7 @@
 #include "sandbox/calls.hpp"
 #include "sandbox/limits.hpp"
 #include "sandbox/root_folder.hpp"
+#include "sandbox/tighten.hpp"
 #include "sandbox/violation.hpp"
 #include "support/census.hpp"
 
@@ -44,7 +45,8 @@ TEST(declaration, that_asks_for_anything_confines) {
        {+[](Sandbox& s) { s.limits.memory_bytes = 1; }, +[](Sandbox& s) { s.limits.tasks = 1; },
         +[](Sandbox& s) { s.network = Sandbox::Network::none; },
         +[](Sandbox& s) { s.landlock = Sandbox::Need::best_effort; },
-        +[](Sandbox& s) { s.readable.emplace_back("/"); }}) {
+        +[](Sandbox& s) { s.readable.emplace_back("/"); },
+        +[](Sandbox& s) { s.loadable.emplace_back("/"); }}) {
     Sandbox changed = none;
     change(changed);
     EXPECT_TRUE(changed.confines());
@@ -79,6 +81,53 @@ TEST(profile, opens_sockets_only_when_the_network_is_declared) {
 TEST(profile, does_not_know_calls_of_the_future) {
   EXPECT_EQ(verdict_of(compute_only, 470), Verdict::unknown);
   EXPECT_EQ(verdicts(compute_only).at(470).answer, ENOSYS);
+}
+
+TEST(profile, maps_code_only_where_it_is_declared_and_reads_there) {
+  Sandbox loading = compute_only;
+  loading.loadable.emplace_back("/usr/lib");
+  EXPECT_EQ(verdict_of(loading, SYS_openat), Verdict::by_argument);
+  EXPECT_EQ(verdict_of(loading, SYS_seccomp), Verdict::violation);
+  loading.tighten = Sandbox::Tighten::allowed;
+  EXPECT_EQ(verdict_of(loading, SYS_seccomp), Verdict::by_argument);
+  EXPECT_EQ(verdict_of(loading, SYS_landlock_restrict_self), Verdict::allow);
+}
+
+Sandbox with(void (*change)(Sandbox&)) {
+  Sandbox made = compute_only;
+  change(made);
+  return made;
+}
+
+TEST(second_stage, names_what_would_make_it_wider) {
+  const Sandbox now = with([](Sandbox& s) {
+    s.threads = Sandbox::Threads::none;
+    s.readable = {"/usr/share", "/etc/fonts/"};
+    s.writable = {"/tmp/own"};
+    s.loadable = {"/usr/lib"};
+  });
+  EXPECT_EQ(wider(now, now), "");
+  EXPECT_EQ(wider(now, none), "calls");
+  EXPECT_EQ(wider(now, compute_only), "threads");
+  EXPECT_EQ(wider(compute_only, with([](Sandbox& s) { s.network = Sandbox::Network::inherit; })),
+            "network");
+  EXPECT_EQ(wider(compute_only, with([](Sandbox& s) { s.tighten = Sandbox::Tighten::allowed; })),
+            "tighten");
+  const auto only = [](auto field, const char* path) {
+    Sandbox made = compute_only;
+    made.threads = Sandbox::Threads::none;
+    made.*field = {path};
+    return made;
+  };
+  for (const char* path : {"/usr/share/fonts", "/etc/fonts", "/usr/share/", "/tmp/own/x",
+                           "/usr/lib/x86_64", "/etc/../usr/share"}) {
+    EXPECT_EQ(wider(now, only(&Sandbox::readable, path)), "") << path;
+  }
+  for (const char* path : {"/", "/usr", "/usr/shared", "/usr/share/../bin", "/tmp"}) {
+    EXPECT_EQ(wider(now, only(&Sandbox::readable, path)), std::string{"readable "} + path);
+  }
+  EXPECT_EQ(wider(now, only(&Sandbox::writable, "/usr/share")), "writable /usr/share");
+  EXPECT_EQ(wider(now, only(&Sandbox::loadable, "/tmp/own")), "loadable /tmp/own");
 }
 
 TEST(violation, has_the_name_of_the_call) {
