@@ -143,6 +143,7 @@ class LoopbackServer::State {
     co_await asio::async_write(socket, asio::buffer(all.data(), first), asio::use_awaitable);
     if (reply.then == Reply::Then::reset) {
       socket.set_option(asio::socket_base::linger(true, 0));
+      socket.close();  // Asio's destructor would let it linger
       co_return false;
     }
     if (reply.then == Reply::Then::hold) {
