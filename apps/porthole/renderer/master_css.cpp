@@ -5,7 +5,7 @@ namespace porthole {
 
 const char* const master_css = R"css(
 html { display: block; position: relative; }
-head, script, style, template, noframes, datalist, area, param, source, track { display: none; }
+head, link, meta, title, script, style, template, noframes, datalist, area, param, source, track { display: none; }
 body { display: block; margin: 8px; }
 div, section, article, aside, nav, header, footer, main, address, hgroup, form, fieldset, details, summary,
 figcaption, legend, dl, dt, noscript { display: block; }
@@ -51,9 +51,8 @@ td { display: table-cell; vertical-align: inherit; padding: 1px; }
 th { display: table-cell; vertical-align: inherit; padding: 1px; font-weight: bold; text-align: center; }
 caption { display: table-caption; text-align: center; }
 fieldset { margin: 0 2px; padding: 6px 12px 10px; border: 2px groove #bbb; }
-img, video, canvas, iframe, object, embed, audio, svg { display: inline-block; }
-svg { overflow: hidden; }
-audio, video source, object param { display: none; }
+img, video, canvas, iframe, object, embed { display: inline-block; }
+audio, svg, math { display: none; }
 button, select, textarea, input { display: inline-block; font-size: 0.83em; border: 1px solid #888; padding: 1px 4px; color: #000; background-color: #fff; }
 input { width: 160px; height: 15px; }
 textarea { width: 320px; height: 60px; font-family: monospace; }

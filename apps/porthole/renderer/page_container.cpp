@@ -5,6 +5,7 @@
 #include <el_image.h>
 #include <glib.h>
 
+#include "renderer/style_scan.hpp"
 #include "renderer/url.hpp"
 
 namespace porthole {
@@ -67,6 +68,25 @@ class PictureElement final : public litehtml::el_image {
     return picture && picture->state == Picture::State::broken;
   }
 
+  PageContainer& container_;
+};
+
+/// <link>: litehtml's own knows one spelling of `rel` only.
+class LinkElement final : public litehtml::html_tag {
+ public:
+  LinkElement(const std::shared_ptr<litehtml::document>& doc, PageContainer& container)
+      : html_tag(doc), container_(container) {}
+
+  void parse_attributes() override {
+    const std::string href = get_attr("href", "");
+    if (href.empty() || !is_style_sheet(get_attr("rel", ""))) return;
+    litehtml::tstring text;
+    litehtml::tstring base;
+    container_.import_css(text, href, base);
+    get_document()->add_stylesheet(text.c_str(), base.c_str(), get_attr("media", ""));
+  }
+
+ private:
   PageContainer& container_;
 };
 
@@ -350,6 +370,7 @@ void PageContainer::get_client_rect(litehtml::position& client) const {
 litehtml::element::ptr PageContainer::create_element(
     const char* tag, const litehtml::string_map&, const std::shared_ptr<litehtml::document>& doc) {
   if (std::string_view{tag} == "img") return std::make_shared<PictureElement>(doc, *this);
+  if (std::string_view{tag} == "link") return std::make_shared<LinkElement>(doc, *this);
   return nullptr;
 }
 

@@ -89,7 +89,7 @@ void read_link(std::string_view tag, StyleScan& scan) {
     if (same(attribute.name, "rel")) rel = attribute.value;
     if (same(attribute.name, "href")) href = attribute.value;
   }
-  if (same(rel, "stylesheet") && !href.empty() && scan.style_sheets.size() < max_sheets) {
+  if (is_style_sheet(rel) && !href.empty() && scan.style_sheets.size() < max_sheets) {
     scan.style_sheets.push_back(unescaped(href));
   }
 }
@@ -102,6 +102,17 @@ void read_base(std::string_view tag, StyleScan& scan) {
 }
 
 }  // namespace
+
+bool is_style_sheet(std::string_view rel) {
+  bool is = false;
+  for (skip_space(rel); !rel.empty(); skip_space(rel)) {
+    const std::string_view word = rel.substr(0, rel.find_first_of(space));
+    if (same(word, "alternate")) return false;
+    is = is || same(word, "stylesheet");
+    rel.remove_prefix(word.size());
+  }
+  return is;
+}
 
 StyleScan scan_html(std::string_view html) {
   StyleScan scan;

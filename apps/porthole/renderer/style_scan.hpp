@@ -20,6 +20,9 @@ struct StyleScan {
 
 StyleScan scan_html(std::string_view html);
 
+/// What <link rel=...> says: a style sheet that is to be used at once.
+bool is_style_sheet(std::string_view rel);
+
 /// What @import rules name, as it is written.
 std::vector<std::string> scan_imports(std::string_view css);
 
