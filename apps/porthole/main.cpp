@@ -94,6 +94,7 @@ void declare(CLI::App& app, CommandLine& line) {
   app.add_option("--resolve", line.resolve, "Do not look this host up")
       ->type_name("HOST:PORT:ADDRESS")
       ->expected(1)
+      ->allow_extra_args(false)  // what follows is a URL
       ->take_all();
   app.add_flag("--self-test", line.self_test,
                "Try in each kind of process what its sandbox must refuse");
