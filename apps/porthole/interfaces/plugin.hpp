@@ -77,7 +77,7 @@ BULKHEAD_INTERFACE(PluginHost, attach, ping)
 struct PluginHostClient {
   /// The shared object was loaded, and the second stage of the sandbox is in force, as told.
   void loaded(std::string name, std::vector<std::string> mime_types, std::string sandbox);
-  /// It was not, and the process ends. One line for people.
+  /// It was not, or it cannot go on (memory): the process is to be ended. One line for people.
   void failed(std::string reason);
   void pong(std::uint64_t token);
 };

@@ -59,8 +59,8 @@ TEST(hostile_plugin, that_eats_memory_is_stopped_at_its_limit) {
   RunningPlugin plugin{chaos()};
   const auto output = plugin.render(type("memory"), "x");
   ASSERT_FALSE(output);
-  EXPECT_TRUE(output.error() == ErrorKind::exhausted || output.error() == ErrorKind::peer_died)
-      << output.error();
+  EXPECT_EQ(output.error(), ErrorKind::exhausted) << output.error();
+  EXPECT_EQ(plugin.why_it_gave_up(), "it ran out of memory");
 }
 
 TEST(hostile_plugin, that_tells_a_wrong_size_is_not_believed) {
@@ -97,6 +97,16 @@ TEST(hostile_plugin, is_held_while_it_is_loaded_too) {
   // In the first stage files can be opened, but there are none.
   RunningPlugin plugin{chaos(), {}, {"CHAOS_WHILE_LOADING=open-file"}};
   EXPECT_EQ(plugin.told().failure, "");
+}
+
+TEST(hostile_plugin, with_a_wrong_table_is_refused) {
+  for (const char* how : {"none", "version", "small"}) {
+    RunningPlugin plugin{chaos(), {}, {std::string{"CHAOS_TABLE="} + how}};
+    EXPECT_THAT(plugin.told().failure, HasSubstr("another version")) << how;
+    EXPECT_EQ(plugin.exit(), Exit::exited(0)) << how;
+  }
+  RunningPlugin plugin{chaos(), {}, {"CHAOS_TABLE=gaps"}};
+  EXPECT_THAT(plugin.told().failure, HasSubstr("gaps"));
 }
 
 TEST(hostile_plugin, that_is_none_is_told) {

@@ -3,7 +3,10 @@
 
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <functional>
 #include <list>
+#include <utility>
 
 #include <bulkhead/asio.hpp>
 #include <bulkhead/service.hpp>
@@ -25,16 +28,19 @@ using bulkhead::Region;
 using bulkhead::Remote;
 using bulkhead::Result;
 
-/// Serves Plugin to one user.
+/// Serves Plugin to every user.
 struct Renderer {
   const LoadedPlugin& plugin;
+  std::function<void()> when_exhausted;
 
   Result<PluginOutput> render(const PluginInput& input) const {
     // TRUST: bytes that change while a decoder reads them are a way into it.
     if (input.bytes.state() != Region::State::frozen) {
       return fail(ErrorKind::invalid, {.cause = "the document is not frozen"});
     }
-    return plugin.render(input.mime_type, input.bytes.bytes(), input.wanted);
+    auto output = plugin.render(input.mime_type, input.bytes.bytes(), input.wanted);
+    if (!output && output.error() == ErrorKind::exhausted) when_exhausted();
+    return output;
   }
 };
 
@@ -42,7 +48,7 @@ struct Renderer {
 class Service {
  public:
   Service(Bootstrap& boot, const LoadedPlugin& plugin)
-      : boot_(boot), renderer_{plugin}, client_(boot.channel()) {}
+      : boot_(boot), renderer_{plugin, [this] { give_up(); }}, client_(boot.channel()) {}
 
   void run() {
     const auto& plugin = renderer_.plugin;
@@ -71,11 +77,21 @@ class Service {
   }
 
  private:
+  /// What took the memory may never give it back. After this answer, a new process does better.
+  void give_up() {
+    if (std::exchange(gave_up_, true)) return;
+    asio::post(loop_, [this] {
+      client_.async_failed("it ran out of memory",
+                           asio::bind_executor(loop_, [](const Result<void>&) {}));
+    });
+  }
+
   Bootstrap& boot_;
   asio::io_context loop_{1};
   Renderer renderer_;
   Remote<PluginHostClient> client_;
   std::list<Channel> users_;
+  bool gave_up_ = false;
 };
 
 Result<void> enter_second_stage(Bootstrap& boot, const std::string& file) {

@@ -87,6 +87,8 @@ class RunningPlugin {
 
   bulkhead::Exit exit() { return bulkhead::or_throw(process_->wait(std::chrono::seconds(60))); }
   bulkhead::Process& process() { return *process_; }
+  /// Why it cannot go on, once it was loaded. Once.
+  std::string why_it_gave_up() { return client_.gave_up.get_future().get(); }
   std::uint64_t pong() {
     const bulkhead::Remote<PluginHost> host{process_->channel()};
     bulkhead::or_throw(host.ping(42));
@@ -97,13 +99,17 @@ class RunningPlugin {
   struct Client {
     std::promise<Told> told{};
     std::promise<std::uint64_t> ponged{};
+    std::promise<std::string> gave_up{};
     bool answered = false;
 
     void loaded(std::string name, std::vector<std::string> types, std::string sandbox) {
       tell(
           {.name = std::move(name), .mime_types = std::move(types), .sandbox = std::move(sandbox)});
     }
-    void failed(std::string reason) { tell({.failure = std::move(reason)}); }
+    void failed(std::string reason) {
+      if (answered) return gave_up.set_value(std::move(reason));
+      tell({.failure = std::move(reason)});
+    }
     void pong(std::uint64_t token) { ponged.set_value(token); }
     void tell(Told what) {
       if (!std::exchange(answered, true)) told.set_value(std::move(what));

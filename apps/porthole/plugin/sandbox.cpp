@@ -34,7 +34,7 @@ Sandbox plugin_rendering_sandbox(const PluginKind& kind) {
   made.limits.mapped_bytes = std::uint64_t{1} << 30;
   made.limits.file_bytes = std::uint64_t{512} << 20;
   made.limits.descriptors = 256;
-  made.limits.tasks = 16;
+  made.limits.tasks = 512;  // librsvg starts one for each processor
   return made;
 }
 

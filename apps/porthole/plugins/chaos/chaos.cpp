@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The chaos plugin, for tests: each MIME type misbehaves in one way while it renders, and -calm does
-// not. With CHAOS_WHILE_LOADING=what in its environment it does so already while it is loaded.
+// not. With CHAOS_WHILE_LOADING=what in its environment it does so already while it is loaded, and
+// with CHAOS_TABLE=what its table is wrong in one way.
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -70,11 +71,31 @@ class Document final : public plugin::Document {
   if (how) misbehave(how);
 }
 
+const char* const mime_types[] = {"application/x-chaos-crash",
+                                  "application/x-chaos-loop",
+                                  "application/x-chaos-memory",
+                                  "application/x-chaos-wrong-size",
+                                  "application/x-chaos-open-file",
+                                  "application/x-chaos-socket",
+                                  "application/x-chaos-exit",
+                                  "application/x-chaos-exec",
+                                  "application/x-chaos-load",
+                                  "application/x-chaos-calm",
+                                  nullptr};
+
+const porthole_plugin* table_as(std::string_view how) {
+  static porthole_plugin table = plugin::detail::table<Document>("chaos", mime_types);
+  if (how == "none") return nullptr;
+  if (how == "version") table.version = 99;
+  if (how == "small") table.size = 8;
+  if (how == "gaps") table.feed = nullptr;
+  return &table;
+}
+
 }  // namespace
 }  // namespace porthole::chaos
 
-PORTHOLE_PLUGIN("chaos", porthole::chaos::Document, "application/x-chaos-crash",
-                "application/x-chaos-loop", "application/x-chaos-memory",
-                "application/x-chaos-wrong-size", "application/x-chaos-open-file",
-                "application/x-chaos-socket", "application/x-chaos-exit",
-                "application/x-chaos-exec", "application/x-chaos-load", "application/x-chaos-calm")
+extern "C" const porthole_plugin* porthole_plugin_table(void) {
+  const char* const how = std::getenv("CHAOS_TABLE");
+  return porthole::chaos::table_as(how ? how : "");
+}

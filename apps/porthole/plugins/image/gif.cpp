@@ -10,6 +10,8 @@
 namespace porthole::image {
 namespace {
 
+constexpr std::int64_t most_frame_pixels = std::int64_t{64} << 20;
+
 struct GifFile {
   std::string_view rest;  // what giflib has not read yet
   GifFileType* gif = nullptr;
@@ -104,6 +106,10 @@ void put_pixel(std::uint8_t* to, const ColorMapObject& map, int index, int trans
 /// What sticks out of the canvas is cut.
 void draw_frame(GifFile& file, const Canvas& canvas) {
   const GifImageDesc& frame = file.gif->Image;
+  // A small screen may have a frame of 4 thousand million pixels, which some kilobytes can fill.
+  if (std::int64_t{frame.Width} * frame.Height > most_frame_pixels) {
+    throw Refusal{PORTHOLE_TOO_LARGE, "GIF has a frame that is larger than what is shown"};
+  }
   const ColorMapObject* map = frame.ColorMap ? frame.ColorMap : file.gif->SColorMap;
   if (!map) throw damaged("GIF", "has no palette");
   std::vector<GifPixelType> row(static_cast<std::size_t>(frame.Width));
