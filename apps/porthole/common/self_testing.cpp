@@ -71,7 +71,7 @@ long write_a_file() {
   return file;
 }
 
-long list_a_folder() { return ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
+long list_the_processes() { return ::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
 /// Its success is exit code 0, the program's.
 long start_a_program() { return ::execl("/bin/true", "true", nullptr); }
@@ -116,7 +116,7 @@ constexpr std::array trials{
     Trial{{"service", "connect to a service of this machine"}, connect_to_a_service},
     Trial{{"read-file", "read a file"}, read_a_file},
     Trial{{"write-file", "write a file"}, write_a_file},
-    Trial{{"list-folder", "look at what is in the root folder"}, list_a_folder},
+    Trial{{"list-processes", "see which processes there are"}, list_the_processes},
     Trial{{"exec", "start a program"}, start_a_program},
     Trial{{"fork", "make another process"}, make_a_process},
     Trial{{"ptrace", "take control of the browser process"}, trace_the_parent},
