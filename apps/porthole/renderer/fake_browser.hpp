@@ -22,6 +22,7 @@
 #include "interfaces/layers.hpp"
 #include "interfaces/plugin.hpp"
 #include "interfaces/resources.hpp"
+#include "renderer/sandbox.hpp"
 
 namespace porthole::test {
 
@@ -62,8 +63,8 @@ class FakeBrowser {
     std::string failure{};
   };
   struct Options {
-    bool sandboxed = true;
-    std::string attempt{};
+    bulkhead::Sandbox sandbox = renderer_sandbox();
+    bulkhead::Placement placement = bulkhead::Placement::process;
   };
 
   FakeBrowser() : FakeBrowser(Options{}) {}

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "renderer/main.hpp"
-#include "renderer/sandbox.hpp"
 #include "support/watchdog.hpp"
 
 namespace porthole::test {
@@ -104,8 +103,10 @@ FakeBrowser::FakeBrowser(const Options& options) {
   auto resource_pair = or_throw(bulkhead::pair(bulkhead::Mechanism::shm));
   auto plugin_pair = or_throw(bulkhead::pair(bulkhead::Mechanism::shm));
   bulkhead::SpawnOptions how{.name = "renderer"};
-  if (options.sandboxed) how.sandbox = renderer_sandbox();
-  how.arguments = bulkhead::arguments(options.attempt);
+  how.sandbox = options.sandbox;
+  how.placement = options.placement;
+  if (how.placement == bulkhead::Placement::thread) how.mechanism = bulkhead::Mechanism::inproc;
+  how.arguments = bulkhead::arguments(std::string{});
   how.channels.add("resources", std::move(resource_pair.second));
   how.channels.add("plugins", std::move(plugin_pair.second));
   process_ = or_throw(bulkhead::spawn<renderer_main>(std::move(how)));

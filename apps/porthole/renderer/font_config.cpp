@@ -35,13 +35,15 @@ bool exists(const char* path) {
 
 /// All caches that reading this folder would need are there and up to date; otherwise fontconfig
 /// would make them.
-bool is_cached(const fs::path& folder, FcConfig* config) {
-  if (!FcDirCacheValid(reinterpret_cast<const FcChar8*>(folder.c_str()))) return false;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (entry.is_directory(failed) && !is_cached(entry.path(), config)) return false;
+bool is_cached(const FcChar8* folder, FcConfig* config) {
+  FcCache* found = FcDirCacheLoad(folder, config, nullptr);
+  if (!found) return false;
+  bool all = true;
+  for (int i = 0; all && i < FcCacheNumSubdir(found); ++i) {
+    all = is_cached(FcCacheSubdir(found, i), config);
   }
-  return true;
+  FcDirCacheUnload(found);
+  return all;
 }
 
 void add_files(const fs::path& folder, FcConfig* config) {
@@ -54,6 +56,22 @@ void add_files(const fs::path& folder, FcConfig* config) {
     if (left-- == 0) return;
     FcConfigAppFontAddFile(config, reinterpret_cast<const FcChar8*>(at->path().c_str()));
   }
+}
+
+FcConfig* make_font_config() {
+  FcConfig* config = FcConfigCreate();
+  FcConfigParseAndLoadFromMemory(config, reinterpret_cast<const FcChar8*>(configuration), FcTrue);
+  for (const char* path : fonts) {
+    const auto* folder = reinterpret_cast<const FcChar8*>(path);
+    if (!exists(path)) continue;
+    if (is_cached(folder, config)) {
+      FcConfigAppFontAddDir(config, folder);
+    } else {
+      add_files(path, config);
+    }
+  }
+  FcConfigSetCurrent(config);
+  return config;
 }
 
 }  // namespace
@@ -70,17 +88,8 @@ std::vector<std::string> font_folders() {
   return there;
 }
 
-FcConfig* make_font_config() {
-  FcConfig* config = FcConfigCreate();
-  FcConfigParseAndLoadFromMemory(config, reinterpret_cast<const FcChar8*>(configuration), FcTrue);
-  for (const char* path : fonts) {
-    if (!exists(path)) continue;
-    if (is_cached(path, config)) {
-      FcConfigAppFontAddDir(config, reinterpret_cast<const FcChar8*>(path));
-    } else {
-      add_files(path, config);
-    }
-  }
+FcConfig* font_config() {
+  static FcConfig* const config = make_font_config();
   return config;
 }
 

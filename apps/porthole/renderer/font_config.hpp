@@ -14,7 +14,9 @@ namespace porthole {
 /// The folders that a renderer has to be able to read for its fonts, of those that exist.
 std::vector<std::string> font_folders();
 
-/// A new configuration of this system's fonts and preferences; the caller's to destroy.
-_FcConfig* make_font_config();
+/// This system's fonts and preferences. Made at the first call, the same for all threads of the
+/// process, and what fontconfig itself uses from then on: left alone, Pango would have it load its
+/// own in a thread.
+_FcConfig* font_config();
 
 }  // namespace porthole

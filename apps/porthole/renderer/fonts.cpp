@@ -2,7 +2,6 @@
 #include "renderer/fonts.hpp"
 
 #include <algorithm>
-#include <fontconfig/fontconfig.h>
 #include <pango/pangocairo.h>
 #include <pango/pangofc-fontmap.h>
 #include <utility>
@@ -49,10 +48,10 @@ void set_options(PangoContext* context) {
 
 }  // namespace
 
-Fonts::Fonts() : map_(pango_cairo_font_map_new()), scratch_(pango_glyph_string_new()) {
-  FcConfig* config = make_font_config();
+Fonts::Fonts() : scratch_(pango_glyph_string_new()) {
+  FcConfig* config = font_config();  // before there is a map, which would have another one loaded
+  map_.reset(pango_cairo_font_map_new());
   pango_fc_font_map_set_config(PANGO_FC_FONT_MAP(map_.get()), config);
-  FcConfigDestroy(config);  // the map has a reference of its own
 }
 
 Fonts::~Fonts() {

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "renderer/fake_browser.hpp"
+#include "renderer/manual.hpp"
 
 namespace porthole::test {
 namespace {
@@ -237,6 +238,42 @@ TEST(renderer, pages_follow_each_other) {
     browser.show("http://a.test/", "<body style='background:" + colour + "'>" + std::to_string(i));
     browser.run_until_complete();
     EXPECT_EQ(browser.gpu().pixel({.x = 500, .y = 300}), i % 2 == 0 ? red : green);
+  }
+}
+
+constexpr const char* page_of_two_fonts =
+    "<body style='margin:0;font:30px serif'>Text <b style='font-family:monospace'>bold</b>";
+
+TEST(renderer, fonts_are_found_without_fontconfigs_caches) {
+  // As where they are missing or out of date, which fontconfig would put right by writing.
+  bulkhead::Sandbox sandbox = renderer_sandbox();
+  std::erase(sandbox.readable, "/var/cache/fontconfig");
+  FakeBrowser browser{{.sandbox = sandbox}};
+  browser.show("http://a.test/", page_of_two_fonts);
+  browser.run_until_complete();
+  EXPECT_LT(browser.gpu().count({.x = 0, .y = 0, .width = 200, .height = 40}, white), 7500);
+}
+
+TEST(renderer, it_works_without_namespaces) {
+  bulkhead::Sandbox sandbox = renderer_sandbox();
+  sandbox.namespaces = bulkhead::Sandbox::Need::off;
+  FakeBrowser browser{{.sandbox = sandbox}};
+  browser.show("http://a.test/", page_of_two_fonts);
+  browser.run_until_complete();
+  EXPECT_LT(browser.gpu().count({.x = 0, .y = 0, .width = 200, .height = 40}, white), 7500);
+}
+
+TEST(renderer, several_live_in_one_process_as_threads) {
+  const FakeBrowser::Options as_thread{.sandbox = bulkhead::sandbox::none,
+                                       .placement = bulkhead::Placement::thread};
+  FakeBrowser first{as_thread};
+  FakeBrowser second{as_thread};
+  for (FakeBrowser* browser : {&first, &second}) {
+    browser->show("http://a.test/", make_manual(short_page_bytes));
+  }
+  for (FakeBrowser* browser : {&first, &second}) {
+    browser->run_until_complete();
+    EXPECT_THAT(browser->commits, ElementsAre("The manual"));
   }
 }
 
