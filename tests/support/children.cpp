@@ -31,15 +31,17 @@ Pipe make_pipe() {
 }
 
 /// Between fork and exec: async-signal-safe calls only, and _exit on failure.
-[[noreturn]] void become(const char* path, char* const* arguments, int input, int output,
+[[noreturn]] void become(const char* path, char* const* arguments, int input, int output, int error,
                          int* inherited, int count, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
   // First out of the way of the numbers that they are to get.
   input = fcntl(input, F_DUPFD_CLOEXEC, 100);
   output = fcntl(output, F_DUPFD_CLOEXEC, 100);
+  if (error >= 0) error = fcntl(error, F_DUPFD_CLOEXEC, 100);
   for (int i = 0; i < count; ++i) inherited[i] = fcntl(inherited[i], F_DUPFD_CLOEXEC, 100);
   if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0) _exit(127);
+  if (error >= 0 && dup2(error, STDERR_FILENO) < 0) _exit(127);
   for (int i = 0; i < count; ++i) {
     if (dup2(inherited[i], 3 + i) < 0) _exit(127);
   }
@@ -54,7 +56,7 @@ std::string program_path(const std::string& program) {
 }
 
 Child Child::start(const std::string& program, const std::vector<std::string>& arguments,
-                   const std::vector<FdView>& inherited) {
+                   const std::vector<FdView>& inherited, FdView error) {
   std::string path = program_path(program);
   if (access(path.c_str(), X_OK) != 0) stop(path.c_str());
   std::vector<char*> argv{path.data()};
@@ -71,7 +73,7 @@ Child Child::start(const std::string& program, const std::vector<std::string>& a
   if (child.pid_ < 0) stop("fork");
   if (child.pid_ == 0) {
     become(path.c_str(), argv.data(), input.read_end.native(), output.write_end.native(),
-           fds.data(), static_cast<int>(fds.size()), parent);
+           error.native(), fds.data(), static_cast<int>(fds.size()), parent);
   }
   child.input_ = std::move(input.write_end);
   child.output_ = std::move(output.read_end);

@@ -19,9 +19,10 @@ namespace bulkhead::test {
 class Child {
  public:
   /// Starts build/bin/<program>. Its standard input and output are pipes to us; standard error is
-  /// ours. `inherited` become its descriptors 3, 4, ... Aborts the test process when it cannot.
+  /// ours unless given. `inherited` become its descriptors 3, 4, ... Aborts the test process when it
+  /// cannot.
   static Child start(const std::string& program, const std::vector<std::string>& arguments = {},
-                     const std::vector<FdView>& inherited = {});
+                     const std::vector<FdView>& inherited = {}, FdView error = {});
 
   Child(Child&& other) noexcept;
   Child& operator=(Child&& other) noexcept;

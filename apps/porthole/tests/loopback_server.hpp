@@ -82,8 +82,18 @@ class LoopbackServer {
   std::unique_ptr<State> state_;
 };
 
-/// The pages for ten tabs of five sites: /page/N of a.test to e.test, each with a style sheet and a
-/// picture of its own colour.
+/// Pages for ten tabs of five sites: /page/1 to /page/10, two at each of a.test to e.test, each with
+/// a style sheet, a picture, and a background of its own.
 void serve_ten_pages(LoopbackServer& server);
+/// The URLs of the pages, in their order.
+std::vector<std::string> ten_pages(const LoopbackServer& server);
+/// 0xAARRGGBB
+std::uint32_t background_of_page(int number);
+std::uint32_t picture_of_page(int number);
+/// Of the picture, which is at the lower end of the page.
+inline constexpr int picture_side = 40;
+
+/// A picture of one colour, as a PNG file.
+std::string png_of_colour(std::uint32_t colour, int side);
 
 }  // namespace porthole::test
