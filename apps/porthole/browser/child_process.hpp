@@ -44,6 +44,8 @@ class ChildProcess : public std::enable_shared_from_this<ChildProcess> {
 
   State state() const noexcept { return state_; }
   bool running() const noexcept { return state_ == State::running; }
+  /// Running by the kernel's word now, which is ahead of `gone` by the event loop's turn.
+  bool alive() const { return running() && process_->running(); }
   /// 0 until it runs.
   pid_t pid() const noexcept { return pid_; }
   /// Once it runs.

@@ -25,14 +25,26 @@ void HangWatch::start() {
 void HangWatch::stop() {
   watching_ = false;
   timer_->timer.cancel();
+  ask_again_ = false;
   asked_.reset();
 }
 
 bool HangWatch::pong(std::uint64_t token) {
   if (!asked_ || token != token_) return false;
   asked_.reset();
+  if (std::exchange(ask_again_, false)) ask();
   if (std::exchange(busy_, false) && events_.busy) events_.busy(false);
   return true;
+}
+
+std::uint64_t HangWatch::ask_now() {
+  if (!asked_) {
+    ask();
+    return token_;
+  }
+  // The one that is out may have been answered already.
+  ask_again_ = true;
+  return token_ + 1;
 }
 
 std::chrono::milliseconds HangWatch::silence() const {

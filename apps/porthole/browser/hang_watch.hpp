@@ -47,6 +47,9 @@ class HangWatch {
 
   void start();
   void stop();
+  /// Asks without waiting for the second to pass. The token whose answer proves that it was alive
+  /// after this call.
+  std::uint64_t ask_now();
   /// False when this token was not asked for, or has been answered.
   bool pong(std::uint64_t token);
   bool busy() const noexcept { return busy_; }
@@ -65,6 +68,7 @@ class HangWatch {
   Events events_;
   std::shared_ptr<Timer> timer_;
   bool watching_ = false;
+  bool ask_again_ = false;
   std::uint64_t token_ = 0;
   std::optional<Clock::time_point> asked_;
   bool busy_ = false;

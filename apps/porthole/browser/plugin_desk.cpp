@@ -50,14 +50,19 @@ void PluginDesk::acquire(RequestId id, std::string mime_type) {
   if (!asked_.insert(static_cast<std::uint64_t>(id)).second) {
     return bad("acquire uses the number of an earlier request");
   }
-  events_.acquire(mime_type, [weak = weak_from_this(), id, mime_type](Result<Channel> plugin) {
-    if (const auto self = weak.lock()) self->answer(id, mime_type, std::move(plugin));
-  });
+  using Asked = PluginProcesses::Asked;
+  const Asked asked = granted_.contains(mime_type) ? Asked::again : Asked::first;
+  events_.acquire(mime_type, asked,
+                  [weak = weak_from_this(), id, mime_type](Result<Channel> plugin) {
+                    if (const auto self = weak.lock())
+                      self->answer(id, mime_type, std::move(plugin));
+                  });
 }
 
 void PluginDesk::answer(RequestId id, const std::string& mime_type, Result<Channel> plugin) {
   if (!events_.acquire) return;
   auto ignored = asio::bind_executor(loop_, [](const Result<void>&) {});
+  if (plugin) granted_.insert(mime_type);
   if (plugin) return user_.async_granted(id, mime_type, std::move(*plugin), ignored);
   user_.async_refused(id, plugin.error().sentence(), ignored);
 }

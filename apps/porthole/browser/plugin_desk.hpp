@@ -17,6 +17,7 @@
 #include <bulkhead/result.hpp>
 #include <bulkhead/service.hpp>
 
+#include "browser/plugin_processes.hpp"
 #include "interfaces/plugin.hpp"
 
 namespace asio {
@@ -27,10 +28,11 @@ namespace porthole {
 
 class PluginDesk : public std::enable_shared_from_this<PluginDesk> {
  public:
-  using Granted = std::function<void(bulkhead::Result<bulkhead::Channel>)>;
+  using Granted = PluginProcesses::Granted;
   struct Events {
-    /// Finds or starts a plugin for this renderer's site.
-    std::function<void(const std::string& mime_type, Granted granted)> acquire;
+    /// Finds or starts a plugin for this renderer's site; `again` when it had been given one.
+    std::function<void(const std::string& mime_type, PluginProcesses::Asked asked, Granted granted)>
+        acquire;
     std::function<void(const std::string& what)> bad;
   };
 
@@ -53,6 +55,7 @@ class PluginDesk : public std::enable_shared_from_this<PluginDesk> {
   bulkhead::Remote<PluginUser> user_;
   Events events_;
   std::unordered_set<std::uint64_t> asked_;
+  std::unordered_set<std::string> granted_;  ///< MIME types
 };
 
 }  // namespace porthole

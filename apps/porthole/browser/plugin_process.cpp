@@ -41,7 +41,9 @@ class PluginProcess::Host {
   }
   void pong(std::uint64_t token) {
     const auto self = listening();
-    if (self && !self->watch_.pong(token)) self->end("it answered a ping that nobody sent");
+    if (!self) return;
+    if (!self->watch_.pong(token)) return self->end("it answered a ping that nobody sent");
+    self->answered(token);
   }
 
  private:
@@ -108,6 +110,21 @@ void PluginProcess::grant(Granted granted) {
   waiting_.push_back(std::move(granted));
 }
 
+void PluginProcess::grant_when_answered(Granted granted) {
+  if (!loaded_) return grant(std::move(granted));
+  unanswered_.emplace_back(watch_.ask_now(), std::move(granted));
+}
+
+void PluginProcess::answered(std::uint64_t token) {
+  std::vector<Granted> proven;
+  std::erase_if(unanswered_, [&](auto& entry) {
+    if (entry.first > token) return false;
+    proven.push_back(std::move(entry.second));
+    return true;
+  });
+  for (const Granted& granted : proven) connect(granted);
+}
+
 void PluginProcess::connect(const Granted& granted) {
   auto ends = roles_.channel();
   if (!ends) return granted(bulkhead::fail(std::move(ends).error()));
@@ -116,27 +133,30 @@ void PluginProcess::connect(const Granted& granted) {
 }
 
 void PluginProcess::end(std::string why) {
-  close(why);
+  close(ErrorKind::peer_died, why);
   child_->end(std::move(why));
 }
 
 void PluginProcess::abandon() {
   told_ = nullptr;
-  close("it is no longer needed");
+  close(ErrorKind::cancelled, "it is no longer needed");
   child_->abandon();
 }
 
 void PluginProcess::died(const std::string& how) {
-  close(how);
+  close(ErrorKind::peer_died, how);
   if (told_) std::exchange(told_, nullptr)(*this, how);
 }
 
-void PluginProcess::close(const std::string& why) {
+void PluginProcess::close(ErrorKind kind, const std::string& why) {
   if (std::exchange(gone_, true)) return;
   watch_.stop();
-  for (const Granted& granted : std::exchange(waiting_, {})) {
-    granted(bulkhead::fail(ErrorKind::peer_died,
-                           {.operation = "start the " + name_ + " plugin", .cause = why}));
+  auto waiting = std::exchange(waiting_, {});
+  for (auto& [token, granted] : std::exchange(unanswered_, {})) {
+    waiting.push_back(std::move(granted));
+  }
+  for (const Granted& granted : waiting) {
+    granted(bulkhead::fail(kind, {.operation = "start the " + name_ + " plugin", .cause = why}));
   }
 }
 

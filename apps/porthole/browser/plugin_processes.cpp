@@ -31,20 +31,38 @@ bool PluginProcesses::handles(const std::string& mime_type) const {
   return plugin_for(mime_type) != nullptr;
 }
 
-void PluginProcesses::acquire(const Site& site, const std::string& mime_type, Granted granted) {
+void PluginProcesses::acquire(const Site& site, const std::string& mime_type, Asked asked,
+                              Granted granted) {
   const PluginKind* kind = plugin_for(mime_type);
   if (!kind) {
     return granted(refusal(ErrorKind::unsupported, mime_type, "there is no plugin for it"));
   }
   const Key key{site.name, kind->name};
-  auto known = running_.find(key);
-  if (known == running_.end() || known->second->gone()) {
-    if (auto started = start(key, *kind); !started) {
-      return granted(refusal(started.error().kind(), mime_type, started.error().sentence()));
-    }
-    known = running_.find(key);
+  const auto process = find(key, *kind);
+  if (!process) {
+    return granted(refusal(process.error().kind(), mime_type, process.error().sentence()));
   }
-  known->second->grant(std::move(granted));
+  if (asked == Asked::first) return (*process)->grant(retried(key, *kind, std::move(granted)));
+  (*process)->grant_when_answered(retried(key, *kind, std::move(granted)));
+}
+
+// Who waits when it dies is not to blame, and gets the next one.
+PluginProcesses::Granted PluginProcesses::retried(const Key& key, const PluginKind& kind,
+                                                  Granted granted) {
+  return [this, key, &kind, granted = std::move(granted)](Result<Channel> channel) {
+    if (channel || channel.error() != ErrorKind::peer_died || ended_) {
+      return granted(std::move(channel));
+    }
+    const auto next = find(key, kind);
+    if (!next) return granted(bulkhead::fail(next.error()));
+    (*next)->grant(granted);
+  };
+}
+
+Result<PluginProcess*> PluginProcesses::find(const Key& key, const PluginKind& kind) {
+  const auto known = running_.find(key);
+  if (known == running_.end() || !known->second->alive()) BULKHEAD_TRY(start(key, kind));
+  return running_.find(key)->second.get();
 }
 
 Result<void> PluginProcesses::start(const Key& key, const PluginKind& kind) {
@@ -92,6 +110,7 @@ void PluginProcesses::each(const std::function<void(const PluginProcess&)>& see)
 }
 
 void PluginProcesses::end() {
+  ended_ = true;
   for (const auto& [key, process] : running_) process->abandon();
   running_.clear();
 }

@@ -54,7 +54,10 @@ class RendererProcess::Host {
   }
   void pong(std::uint64_t token) {
     const auto self = listening();
-    if (self && !self->watch_.pong(token)) self->lied("pong answers a ping that nobody sent");
+    if (!self) return;
+    if (!self->watch_.pong(token)) return self->lied("pong answers a ping that nobody sent");
+    self->answered_ = token;
+    self->client_->renderer_answered(*self);
   }
 
  private:
@@ -117,13 +120,14 @@ void RendererProcess::launch() {
         services_.loops.loop, services_.loader, claims_, std::move(resources->first),
         {.may_load = [this](const ResourceRequest& request) { return may_load(*url_, request); },
          .bad = [this](const std::string& what) { lied(what); }});
-    plugins_ =
-        PluginDesk::open(services_.loops.loop, std::move(plugins->first),
-                         {.acquire =
-                              [this](const std::string& mime_type, PluginDesk::Granted granted) {
-                                services_.plugins.acquire(site_, mime_type, std::move(granted));
-                              },
-                          .bad = [this](const std::string& what) { lied(what); }});
+    plugins_ = PluginDesk::open(
+        services_.loops.loop, std::move(plugins->first),
+        {.acquire =
+             [this](const std::string& mime_type, PluginProcesses::Asked asked,
+                    PluginDesk::Granted granted) {
+               services_.plugins.acquire(site_, mime_type, asked, std::move(granted));
+             },
+         .bad = [this](const std::string& what) { lied(what); }});
   }
   // Without the channels the role says itself what is missing.
   child_ = ChildProcess::start(services_.loops, &bulkhead::spawn<renderer_main>, std::move(options),

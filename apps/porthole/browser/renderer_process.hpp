@@ -46,6 +46,7 @@ class RendererClient {
                             Size content, bool complete) = 0;
   virtual void link_followed(RendererProcess& from, std::string url) = 0;
   virtual void page_reported(NavigationId navigation, std::string text) = 0;
+  virtual void renderer_answered(RendererProcess& from) = 0;
   virtual void renderer_busy(RendererProcess& from, bool busy) = 0;
   virtual void renderer_gone(RendererProcess& from, const std::string& how) = 0;
 
@@ -64,6 +65,10 @@ class RendererProcess : public std::enable_shared_from_this<RendererProcess> {
   void resize(Size viewport);
   void scroll_to(Point offset);
   void click(Point at);
+  /// Asks for a sign of life. REQUIRES: it has painted.
+  std::uint64_t ask_now() { return watch_.ask_now(); }
+  /// It gave one since that was asked.
+  bool answered(std::uint64_t asked) const noexcept { return answered_ >= asked; }
   /// Kills it; the client hears `how`.
   void end(std::string how);
   /// Kills it, and nobody hears.
@@ -77,6 +82,10 @@ class RendererProcess : public std::enable_shared_from_this<RendererProcess> {
   /// How long it has not answered.
   std::chrono::milliseconds silence() const { return watch_.silence(); }
   bool gone() const noexcept { return gone_; }
+  /// It can be given another page. One that still starts can.
+  bool alive() const {
+    return !gone_ && (child_->state() == ChildProcess::State::starting || child_->alive());
+  }
   const ChildProcess& process() const noexcept { return *child_; }
 
  private:
@@ -107,6 +116,7 @@ class RendererProcess : public std::enable_shared_from_this<RendererProcess> {
   std::optional<bulkhead::Channel> layer_waiting_;
   bool attached_ = false;
   std::uint64_t frame_ = 0;
+  std::uint64_t answered_ = 0;
   bool gone_ = false;
 };
 

@@ -104,6 +104,9 @@ void Tab::start_navigation(Kind kind, const std::string& address, std::size_t en
   pending_->url = address;
   pending_->entry = entry;
   pending_->scroll = scroll;
+  if (shown_ && shown_->renderer && shown_->renderer->alive()) {
+    pending_->proof = shown_->renderer->ask_now();
+  }
 }
 
 bool Tab::begin(Kind kind, std::string address, std::size_t entry, Point scroll) {
@@ -176,10 +179,28 @@ void Tab::commit(const Url& url, Commit commit) {
   commit.navigation = pending_->id;
   commit.url = url.text;
   pending_->committed = url;
-  pending_->renderer = choose(url);
-  remember(*pending_);
-  pending_->renderer->commit(url, std::move(commit));
+  pending_->held = std::move(commit);
+  commit_held();
   changed_(*this);
+}
+
+void Tab::commit_held() {
+  if (!pending_ || !pending_->held) return;
+  const Url& url = *pending_->committed;
+  if (may_take_over(url)) {
+    if (!shown_->renderer->answered(pending_->proof)) return;  // in a moment
+    pending_->renderer = shown_->renderer;
+  } else {
+    pending_->renderer = RendererProcess::start(services_, *this, site_of(url), viewport_);
+  }
+  remember(*pending_);
+  pending_->renderer->commit(url, *std::exchange(pending_->held, std::nullopt));
+}
+
+bool Tab::may_take_over(const Url& url) const {
+  if (!shown_ || !shown_->renderer) return false;
+  const RendererProcess& current = *shown_->renderer;
+  return current.alive() && !current.busy() && may_share_process(current.site(), site_of(url));
 }
 
 void Tab::remember(const Navigation& navigation) {
@@ -192,17 +213,6 @@ void Tab::remember(const Navigation& navigation) {
       history_.go_to(navigation.entry, navigation.url);
       break;
   }
-}
-
-std::shared_ptr<RendererProcess> Tab::choose(const Url& url) {
-  const Site site = site_of(url);
-  if (shown_ && shown_->renderer) {
-    const auto& current = *shown_->renderer;
-    if (!current.gone() && !current.busy() && may_share_process(current.site(), site)) {
-      return shown_->renderer;
-    }
-  }
-  return RendererProcess::start(services_, *this, site, viewport_);
 }
 
 void Tab::drop_pending() {
@@ -253,9 +263,15 @@ void Tab::page_reported(NavigationId navigation, std::string text) {
   services_.report(about ? about->url : "", text);
 }
 
-void Tab::renderer_busy(RendererProcess& from, bool busy) {
+void Tab::renderer_answered(RendererProcess&) {
+  if (!pending_ || !pending_->held) return;
+  commit_held();
+  changed_(*this);
+}
+
+void Tab::renderer_busy(RendererProcess&, bool busy) {
   services_.report(url(), busy ? "it does not respond" : "it responds again");
-  static_cast<void>(from);
+  commit_held();
   changed_(*this);
 }
 
@@ -274,6 +290,7 @@ void Tab::renderer_gone(RendererProcess& from, const std::string& how) {
     title_.clear();
   }
   sad_ = cause;
+  commit_held();
   changed_(*this);
 }
 

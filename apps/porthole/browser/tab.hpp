@@ -12,7 +12,9 @@
 //   asking, waiting -> (dropped)   another navigation begins, or stop()
 //   waiting -> shown -> complete   page_painted
 //   any -> sad   its process ended: the tab says how until another navigation is shown
-// A process is taken again for the same site lock, unless it hangs; else a new one is started.
+// A process is taken again for the same site lock, once it has given a sign of life since the
+// navigation began: one that hangs, or is about to be gone, would take the new page with it. Else a
+// new one is started.
 //
 // Threads: the loop's. Blocking: never. Peer death: the sad tab. Trust: what a renderer says has been
 // checked by RendererProcess; where a link may lead is decided here.
@@ -93,7 +95,9 @@ class Tab final : private RendererClient {
     Point scroll{};
     std::string failure;  ///< why this is not what was asked for
     bool complete = false;
+    std::uint64_t proof = 0;  ///< that the page's process lives: asked when this began
     std::unique_ptr<Load> load;
+    std::optional<Commit> held;  ///< until there is proof
     std::shared_ptr<RendererProcess> renderer;
   };
 
@@ -107,7 +111,8 @@ class Tab final : private RendererClient {
   void fail_without_page(const std::string& reason);
   void remember(const Navigation& navigation);
   void commit(const Url& url, Commit commit);
-  std::shared_ptr<RendererProcess> choose(const Url& url);
+  void commit_held();
+  bool may_take_over(const Url& url) const;
   void drop_pending();
   void retire(std::shared_ptr<RendererProcess>& renderer);
 
@@ -116,6 +121,7 @@ class Tab final : private RendererClient {
                     Size content, bool complete) override;
   void link_followed(RendererProcess& from, std::string url) override;
   void page_reported(NavigationId navigation, std::string text) override;
+  void renderer_answered(RendererProcess& from) override;
   void renderer_busy(RendererProcess& from, bool busy) override;
   void renderer_gone(RendererProcess& from, const std::string& how) override;
 
