@@ -117,6 +117,7 @@ class BULKHEAD_API Channel {
   /// Handles move out of the message when it was sent, and stay in it when it was not.
   Result<void> send(Message& message, Deadline deadline);
   Result<void> send(Message&& message, Deadline deadline) { return send(message, deadline); }
+  /// `too_large` when it could never go without waiting (more than the capacity): send() streams it.
   Result<void> try_send(Bytes bytes);
   Result<void> try_send(Message& message);
 
@@ -164,6 +165,9 @@ class BULKHEAD_API Channel {
   /// it has sent or received already, `unsupported` where the mechanism cannot.
   Result<Handle> into_handle() &&;
   static Result<Channel> from_handle(Handle handle, Trust trust);
+  /// The same with limits of one's own; those of the other end stay. A thread's channel keeps what
+  /// pair() gave it.
+  static Result<Channel> from_handle(Handle handle, const ChannelOptions& options);
 
  private:
   friend struct detail::ChannelState;

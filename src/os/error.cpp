@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -155,6 +156,14 @@ class Category final : public std::error_category {
   }
 };
 
+/// TRUST: an Error may come from a peer, and a sentence goes to terminals and logs: no line breaks
+/// and no control sequences. Bytes of UTF-8 stay.
+std::string printable(std::string text) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  std::replace_if(text.begin(), text.end(), is_control, ' ');
+  return text;
+}
+
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {
@@ -252,7 +261,7 @@ std::string Error::sentence() const {
     text += default_cause(kind_);
   }
   if (!remedy().empty()) text += "; " + remedy();
-  return text;
+  return printable(std::move(text));
 }
 
 std::ostream& operator<<(std::ostream& out, const Error& error) { return out << error.sentence(); }

@@ -189,4 +189,12 @@ TEST(syscall, that_failed_tells_errno_as_it_was) {
 }
 
 }  // namespace
+TEST(error, a_sentence_holds_no_control_characters_whoever_wrote_it) {
+  const Error error{ErrorKind::invalid,
+                    {.operation = "decode", .cause = "line\nbreak \x1b[31mred"}};
+  EXPECT_EQ(error.sentence(), "decode: line break  [31mred");
+  const Error umlaut{ErrorKind::invalid, {.cause = "Größe"}};
+  EXPECT_EQ(umlaut.sentence(), "Größe");
+}
+
 }  // namespace bulkhead

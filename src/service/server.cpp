@@ -20,6 +20,7 @@ namespace {
 
 // Beyond this many requests that wait for a serving thread, new ones are answered `full`.
 constexpr std::size_t most_queued_requests = 4096;
+constexpr std::size_t most_queued_request_bytes = 64 << 20;  // a larger one only by itself
 // These wait in our memory. More than any honest caller has under way.
 constexpr std::size_t most_waiting_refusals = 65'536;
 constexpr std::size_t most_spare_requests = 2;
@@ -96,7 +97,11 @@ bool Session::look_for_cancel(const ServedCall& call) {
 }
 
 void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& frame) {
-  if (requests_.size() >= most_queued_requests) return refuse(lock, header);
+  const std::size_t size = frame.message.size();
+  const bool full = requests_.size() >= most_queued_requests ||
+                    (!requests_.empty() && requests_bytes_ + size > most_queued_request_bytes);
+  if (full) return refuse(lock, header);
+  requests_bytes_ += size;
   if (spare_requests_.empty()) spare_requests_.emplace_back();
   Request& request = spare_requests_.front();
   request.header = header;
@@ -118,8 +123,9 @@ void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& fra
 }
 
 void Session::refuse(Lock& lock, const FrameHeader& header) {
-  if (header.kind != static_cast<std::uint8_t>(Kind::request)) return;
-  if (outbox_.size() >= most_waiting_refusals) {
+  const bool one_way = header.kind != static_cast<std::uint8_t>(Kind::request);
+  if (one_way && channel_.trust == Trust::equal) return;
+  if (one_way || outbox_.size() >= most_waiting_refusals) {
     return end(lock, Error{ErrorKind::corrupt,
                            {.operation = "receive",
                             .object = "call",
@@ -167,6 +173,7 @@ void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
   std::list<Request> one;
   one.splice(one.begin(), requests_, requests_.begin());
   Request& request = one.front();
+  requests_bytes_ -= request.frame.message.size();
   ServedCall& call = *request.call;
   std::optional<Error> lie;
   if (!call.cancelled) {

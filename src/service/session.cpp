@@ -140,7 +140,9 @@ Session::Received Session::receive(Lock& lock, Incoming& buffer, Deadline deadli
     if (would_wait(received.error())) return Received::nothing;
     const Error error = received.error();
     lock.unlock();
-    const Error told = channel_.explain(error, "receive", never);
+    // An event loop waits for how the peer died as little as any caller that does not want to wait.
+    const Error told =
+        channel_.explain(error, "receive", deadline == os::no_wait ? os::no_wait : never);
     lock.lock();
     end(lock, told);
     return Received::something;
@@ -231,6 +233,7 @@ void Session::end(Lock& lock, const Error& error) {
   if (ended_) return;
   ended_ = error;
   requests_.clear();
+  requests_bytes_ = 0;
   outbox_.clear();
   outbox_bytes_ = 0;
   for (const auto& call : serving_) call->cancelled = true;
