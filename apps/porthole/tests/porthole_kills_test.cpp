@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scenario: random kills over all kinds of children, in the middle of whatever they do. Afterwards
+// every tab can be reloaded, the program is there, and nothing is left behind.
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <random>
+
+#include "support/soak.hpp"
+#include "tests/loopback_server.hpp"
+#include "tests/porthole_run.hpp"
+
+namespace porthole::test {
+namespace {
+
+constexpr int tabs = 10;
+constexpr int kills_in_a_row = 8;  // then all that is broken is mended
+
+/// Another each time, and told, so that a failure can be repeated.
+unsigned seed() {
+  const char* given = std::getenv("BULKHEAD_TEST_SEED");
+  const unsigned value =
+      given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+  ::testing::Test::RecordProperty("seed", std::to_string(value));
+  return value;
+}
+
+std::vector<pid_t> children_of(Porthole& porthole) {
+  std::vector<pid_t> children;
+  for (const auto& row : porthole.processes()) {
+    if (row["kind"] != "browser") children.push_back(row["pid"].get<pid_t>());
+  }
+  return children;
+}
+
+/// Kills some children while reloads are under way.
+void strike(Porthole& porthole, std::mt19937& random, int kills) {
+  constexpr std::array signals{SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGTERM};
+  auto children = children_of(porthole);
+  std::ranges::shuffle(children, random);
+  children.resize(std::min(children.size(), static_cast<std::size_t>(kills)));
+  int reloads = 0;
+  for (const pid_t child : children) {
+    if (random() % 2 == 0) {
+      porthole.send("reload " + std::to_string(random() % tabs + 1));
+      ++reloads;
+    }
+    porthole.kill_and_wait(child, signals[random() % signals.size()]);
+  }
+  while (reloads-- > 0) porthole.answer();  // painted or sad, but an answer
+}
+
+void expect_all_well(Porthole& porthole) {
+  for (int tab = 1; tab <= tabs; ++tab) {
+    const auto said = porthole.obey("reload " + std::to_string(tab));
+    EXPECT_EQ(said["status"], "painted") << said.dump();
+  }
+  for (int tab = 1; tab <= tabs; ++tab) {
+    const auto picture = porthole.picture(tab);
+    EXPECT_EQ(picture.at(395, 195), background_of_page(tab)) << tab;
+    EXPECT_EQ(picture.count(picture_of_page(tab)), picture_side * picture_side) << tab;
+  }
+}
+
+TEST(porthole_kills, after_many_random_kills_every_tab_reloads_and_nothing_is_left) {
+  std::mt19937 random{seed()};
+  LoopbackServer server;
+  serve_ten_pages(server);
+  Porthole porthole{{.urls = ten_pages(server), .resolve = server.resolve()}};
+  const int rounds = bulkhead::test::soaked(5);
+  for (int round = 0; round < rounds && !testing::Test::HasFailure(); ++round) {
+    strike(porthole, random, kills_in_a_row);
+    expect_all_well(porthole);
+  }
+  EXPECT_EQ(porthole.quit(), 0);
+}
+
+}  // namespace
+}  // namespace porthole::test
