@@ -175,15 +175,18 @@ Result<Handle> Channel::into_handle() && {
 }
 
 Result<Channel> Channel::from_handle(Handle handle, Trust trust) {
+  return from_handle(std::move(handle), ChannelOptions{.trust = trust});
+}
+
+Result<Channel> Channel::from_handle(Handle handle, const ChannelOptions& options) {
   if (handle.kind() != Handle::Kind::channel) {
     return fail(ErrorKind::invalid, {.operation = "make channel",
                                      .object = "handle",
                                      .cause = "it is not the end of a channel"});
   }
-  auto link =
-      guarded([&] { return transport::adopt(std::move(handle), ChannelOptions{.trust = trust}); });
+  auto link = guarded([&] { return transport::adopt(std::move(handle), options); });
   if (!link) return fail(std::move(link).error());
-  return ChannelState::make(*std::move(link), trust);
+  return ChannelState::make(*std::move(link), options.trust);
 }
 
 Result<std::pair<Channel, Channel>> pair(Mechanism mechanism, const ChannelOptions& options) {

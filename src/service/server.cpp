@@ -20,7 +20,8 @@ namespace {
 
 // Beyond this many requests that wait for a serving thread, new ones are answered `full`.
 constexpr std::size_t most_queued_requests = 4096;
-constexpr std::size_t most_queued_request_bytes = 64 << 20;  // a larger one only by itself
+// The same of one-way calls, whose sender waits for nothing; one that is larger only by itself.
+constexpr std::size_t most_queued_one_way_bytes = 64 << 20;
 // These wait in our memory. More than any honest caller has under way.
 constexpr std::size_t most_waiting_refusals = 65'536;
 constexpr std::size_t most_spare_requests = 2;
@@ -46,6 +47,10 @@ Error missing(const Service& service, std::uint64_t method) {
                          ", which has no such method with these types (fingerprint " +
                          std::to_string(method) + ")",
                 .remedy = "build both sides from the same interface"}};
+}
+
+std::size_t one_way_bytes(const FrameHeader& header, const Incoming& frame) {
+  return header.kind == static_cast<std::uint8_t>(Kind::one_way) ? frame.message.size() : 0;
 }
 
 /// Of a one-way call: its arguments do not decode, or there is no such method. A function that
@@ -97,10 +102,11 @@ bool Session::look_for_cancel(const ServedCall& call) {
 }
 
 void Session::queue_request(Lock& lock, const FrameHeader& header, Incoming& frame) {
-  const std::size_t size = frame.message.size();
-  const bool full = requests_.size() >= most_queued_requests ||
-                    (!requests_.empty() && requests_bytes_ + size > most_queued_request_bytes);
-  if (full) return refuse(lock, header);
+  const std::size_t size = one_way_bytes(header, frame);
+  if (requests_.size() >= most_queued_requests ||
+      (requests_bytes_ > 0 && requests_bytes_ + size > most_queued_one_way_bytes)) {
+    return refuse(lock, header);
+  }
   requests_bytes_ += size;
   if (spare_requests_.empty()) spare_requests_.emplace_back();
   Request& request = spare_requests_.front();
@@ -173,7 +179,7 @@ void Session::serve_one(Lock& lock, const Service& service, bool may_wait) {
   std::list<Request> one;
   one.splice(one.begin(), requests_, requests_.begin());
   Request& request = one.front();
-  requests_bytes_ -= request.frame.message.size();
+  requests_bytes_ -= one_way_bytes(request.header, request.frame);
   ServedCall& call = *request.call;
   std::optional<Error> lie;
   if (!call.cancelled) {

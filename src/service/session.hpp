@@ -174,7 +174,7 @@ class Session {
 
   // Lists, of which used nodes are kept: a call that is served allocates nothing.
   std::list<Request> requests_;
-  std::size_t requests_bytes_ = 0;
+  std::size_t requests_bytes_ = 0;  // of those that are one-way
   std::list<Request> spare_requests_;
   std::vector<std::shared_ptr<ServedCall>> serving_;
   std::list<ProducedStream> streams_;

@@ -93,6 +93,23 @@ TEST_P(handles, that_are_channels_work_at_the_other_end) {
   expect_works(inner.here, *end);
 }
 
+TEST_P(handles, that_are_channels_take_limits_of_the_end_that_receives_them) {
+  auto inner = make_pair();
+  if (inner.there.mechanism() == Mechanism::inproc) GTEST_SKIP() << "both ends are one object";
+  auto handle = std::move(inner.there).into_handle();
+  ASSERT_TRUE(ok(handle));
+  auto end = Channel::from_handle(std::move(*handle),
+                                  {.trust = GetParam().trust, .max_message_bytes = 1000});
+  ASSERT_TRUE(ok(end));
+  std::jthread sender{[&, &to = inner.here] {
+    static_cast<void>(to.send(content(1, 1000), 20s));
+    static_cast<void>(to.send(content(1, 1001), 20s));  // nobody will take it
+  }};
+  EXPECT_TRUE(ok(end->receive(20s)));
+  EXPECT_TRUE(fails(end->receive(20s), ErrorKind::corrupt));
+  end->close();
+}
+
 TEST_P(handles, keep_their_message_and_their_order) {
   auto [here, there] = make_pair();
   std::vector<Pipe> pipes;

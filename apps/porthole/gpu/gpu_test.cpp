@@ -213,6 +213,35 @@ TEST_P(gpu, a_message_that_is_none_costs_its_producer_the_channel) {
   browser.settle();
 }
 
+TEST_P(gpu, a_message_of_many_megabytes_costs_its_producer_the_channel_and_nobody_the_memory) {
+  if (GetParam() == Placement::thread) GTEST_SKIP() << "the limit is the sender's there";
+  auto ends = or_throw(pair(process.channel().mechanism()));
+  browser.add_layer(page, std::move(ends.first));
+  const std::vector<std::byte> long_message(50'000'000);
+  EXPECT_FALSE(ends.second.send(long_message, never));
+  wait_for_failure(page);
+  browser.settle();
+}
+
+TEST_P(gpu, a_producer_that_never_reads_loses_its_channel) {
+  auto ends = or_throw(pair(process.channel().mechanism()));
+  browser.add_layer(page, std::move(ends.first));
+  const Remote<LayerSink> sink{ends.second};
+  const TileSlots slots = or_throw(TileSlots::create(2));
+  asio::io_context idle;  // nobody runs it, so nothing is received
+  sink.async_segment(or_throw(slots.share()), 2, sent(idle));
+  // Each submission makes the gpu process say which slot is free again.
+  for (std::uint64_t frame = 1; !browser.failures.contains(page); ++frame) {
+    sink.async_submit({.frame = frame,
+                       .content = {256, 256},
+                       .tiles = {{.column = 0, .row = 0, .slot = frame % 2 == 0 ? 1U : 0U}}},
+                      sent(idle));
+    loop.restart();
+    loop.poll();
+  }
+  browser.settle();
+}
+
 TEST_P(gpu, a_capture_of_a_liar_is_answered) {
   const auto liar = painter(page, 1);
   browser.set_scene(1, window, {{page, {0, 0, 300, 200}}});

@@ -21,11 +21,16 @@ bool shown_size(Size size) {
          std::int64_t{size.width} * size.height <= max_picture_pixels;
 }
 
+/// The largest submission is about 50 KB; a longer message is not put together first.
+constexpr std::size_t longest_message = 64 * 1024;
+
 /// A Channel that came from the browser has the browser's trust, and its other end does not
 /// deserve that.
 Result<Channel> distrusted(Channel channel) {
   Handle handle = BULKHEAD_TRY(std::move(channel).into_handle());
-  return Channel::from_handle(std::move(handle), Trust::untrusted);
+  return Channel::from_handle(std::move(handle), {.trust = Trust::untrusted,
+                                                  .capacity_bytes = 64 * 1024,
+                                                  .max_message_bytes = longest_message});
 }
 
 /// Queued; when the browser is gone nobody needs to know.
