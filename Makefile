@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FILES ?= examples/isolate/images
 SHEET ?= build/contact-sheet.png
+PAGE ?= docs/handbook/index.html
+PICTURE ?= build/porthole.png
 ARGS ?=
 MAKEFLAGS += --no-print-directory
 SHELL := bash
@@ -14,8 +16,8 @@ SHELL := bash
 
 help:
 	@echo 'make build                 set-up, then everything into build/ (programs and tests in build/bin)'
-	@echo 'make run [FILES=folder]    decode a folder of images in sandboxed processes: $(SHEET)'
-	@echo 'make example               the same'
+	@echo 'make run [PAGE=...]        open a page in Porthole, the browser: $(PICTURE)'
+	@echo 'make example [FILES=...]   decode a folder of images in sandboxed processes: $(SHEET)'
 	@echo 'make test                  all tests and checks, sanitizers too; ctest summary last'
 	@echo 'make bench [ARGS=--quick]  measure every mechanism on this machine'
 	@echo 'make soak                  the long versions of the fault tests and the fuzzers'
@@ -29,7 +31,12 @@ build:
 	@cmake --preset release --log-level=NOTICE
 	@cmake --build build
 
-run: example
+run:
+	@scripts/setup run
+	@cmake --preset release --log-level=NOTICE
+	@cmake --build build --target porthole
+	@build/bin/porthole --headless --screenshot '$(PICTURE)' --processes=table '$(PAGE)'
+	@echo 'The picture of $(PAGE) is $(PICTURE)'
 
 example:
 	@scripts/setup run

@@ -28,6 +28,7 @@ struct CommandLine {
   std::string table;
   std::string screenshot;
   std::string placement = "process";
+  std::string profile = "none";
   std::uint32_t tab = 1;
   double hold_seconds = 0;
   double hang_seconds = 0;
@@ -96,6 +97,9 @@ void declare(CLI::App& app, CommandLine& line) {
       ->expected(1)
       ->allow_extra_args(false)  // what follows is a URL
       ->take_all();
+  app.add_option("--profile", line.profile, "Where bookmarks are kept; 'none': nowhere")
+      ->type_name("FOLDER|none")
+      ->capture_default_str();
   app.add_flag("--self-test", line.self_test,
                "Try in each kind of process what its sandbox must refuse");
   app.add_option("URL", line.inputs, "URLs, files or hosts: a tab each");
@@ -105,6 +109,7 @@ BrowserOptions browser_options(const CommandLine& line) {
   BrowserOptions options{.window = size_of(line.size), .resolve = line.resolve};
   if (line.placement == "thread") options.placement = bulkhead::Placement::thread;
   if (line.hang_seconds > 0) options.hang_timeout = milliseconds_of(line.hang_seconds);
+  if (line.profile != "none") options.profile = line.profile;
   return options;
 }
 

@@ -88,12 +88,23 @@ Browser::Browser(asio::io_context& loop, asio::thread_pool& workers, BrowserOpti
                                  const std::string& reason) { report(about, reason); }},
       chrome_(loop),
       chrome_layer_(numbers_.layer()) {
+  read_bookmarks();
   gpu_.add_layer(
       chrome_layer_, [this](bulkhead::Channel producer) { chrome_.attach(std::move(producer)); },
       [this](const std::string& reason) { report("bars", reason); });
 }
 
 Browser::~Browser() { end({}); }
+
+void Browser::read_bookmarks() {
+  const auto file = options_.profile.empty() ? ":memory:" : options_.profile / "bookmarks.sqlite";
+  const auto bookmarks = Bookmarks::open(file);
+  if (!bookmarks) return report(file.string(), bookmarks.error().sentence());
+  if (!bookmarks->notice().empty()) report(file.string(), bookmarks->notice());
+  const auto bar = bookmarks->list();
+  if (!bar) return report(file.string(), bar.error().sentence());
+  for (const Bookmark& bookmark : *bar) bookmarks_.push_back(bookmark.title);
+}
 
 LoaderOptions Browser::loader_options() {
   return {.resolve = options_.resolve,
@@ -153,6 +164,7 @@ ChromeState Browser::chrome_state(const Tab& active) const {
   state.can_back = active.history().can_back();
   state.can_forward = active.history().can_forward();
   state.loading = active.status() == Tab::Status::loading;
+  state.bookmarks = bookmarks_;
   for (const auto& tab : tabs_) {
     const std::string& title = tab->title();
     state.tabs.push_back({.title = title.empty() ? tab->url() : title, .mark = mark_of(*tab)});

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Browser: owns everything that the browser process has: tabs, the other halves of its children, the
-// loader, the bars. Who runs it (headless.hpp) opens tabs, waits for changes and asks
+// loader, the bars, the bookmarks. Who runs it (headless.hpp) opens tabs, waits for changes and asks
 // for pictures.
 //
-// Threads: the loop's. Blocking: never.
+// Threads: the loop's. Blocking: never, apart from the profile's file when it starts.
 // Peer death: each child's is its own half's; see there. Ownership: end() ends the children, and
 // tells when the last has gone; a Browser that goes before kills what is left.
 #pragma once
@@ -21,6 +21,7 @@
 #include <bulkhead/process.hpp>
 #include <bulkhead/result.hpp>
 
+#include "browser/bookmarks.hpp"
 #include "browser/chrome_layer.hpp"
 #include "browser/gpu_process.hpp"
 #include "browser/loader.hpp"
@@ -40,6 +41,8 @@ struct BrowserOptions {
   std::optional<std::chrono::milliseconds> hang_timeout = {};
   /// "HOST:PORT:ADDRESS": see LoaderOptions.
   std::vector<std::string> resolve = {};
+  /// The folder where bookmarks are kept; in memory alone when empty.
+  std::filesystem::path profile = {};
 };
 
 class Browser {
@@ -79,6 +82,7 @@ class Browser {
   };
 
   LoaderOptions loader_options();
+  void read_bookmarks();
   std::unique_ptr<Load> own_page(const std::string& url,
                                  std::function<void(bulkhead::Result<Loaded>)> done);
   void tab_changed(Tab& tab);
@@ -99,6 +103,7 @@ class Browser {
   Services services_;
   ChromeLayer chrome_;
   LayerId chrome_layer_;
+  std::vector<std::string> bookmarks_;  ///< titles of the bar
   std::function<void(Tab&)> changed_;
   std::vector<std::unique_ptr<Tab>> tabs_;
   std::deque<Shot> shots_;  ///< the first is being taken

@@ -65,6 +65,7 @@ void Plugins::reset() {
   for (auto at = lanes_.begin(); at != lanes_.end();) {
     Lane& lane = *at->second;
     lane.jobs.clear();
+    lane.deaths = 0;  // they are counted for a page
     // A call that is still out would make the next page's pictures wait: that plugin is let go.
     at = lane.is_calling || lane.asked || !lane.given_up.empty() ? lanes_.erase(at) : std::next(at);
   }
