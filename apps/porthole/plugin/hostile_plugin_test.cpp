@@ -29,6 +29,9 @@ TEST(hostile_plugin, is_harmless_when_it_is_calm) {
   const auto output = plugin.render(type("calm"), "x");
   ASSERT_TRUE(output) << output.error();
   EXPECT_EQ(output->size, (Size{16, 16}));
+  EXPECT_TRUE(plugin.render("image/x-chaos-calm", "x"));
+  EXPECT_TRUE(plugin.render("application/x-chaos", "calm\n"));
+  EXPECT_FALSE(plugin.render("image/x-chaos", "exit"));
 }
 
 struct End {

@@ -13,12 +13,29 @@ constexpr std::array image{"image/png"sv, "image/jpeg"sv, "image/gif"sv,   "imag
                            "image/jpg"sv, "image/apng"sv, "image/x-png"sv, "image/pjpeg"sv};
 constexpr std::array svg{"image/svg+xml"sv};
 constexpr std::array markdown{"text/markdown"sv, "text/x-markdown"sv};
-// For tests: each does what its name says, in a process of its own.
-constexpr std::array chaos{"application/x-chaos-crash"sv,     "application/x-chaos-loop"sv,
-                           "application/x-chaos-memory"sv,    "application/x-chaos-wrong-size"sv,
-                           "application/x-chaos-open-file"sv, "application/x-chaos-socket"sv,
-                           "application/x-chaos-exit"sv,      "application/x-chaos-exec"sv,
-                           "application/x-chaos-load"sv,      "application/x-chaos-calm"sv};
+// For tests: it does what the end of the type says, or the document where that has none.
+constexpr std::array chaos{"application/x-chaos"sv,
+                           "application/x-chaos-crash"sv,
+                           "application/x-chaos-loop"sv,
+                           "application/x-chaos-memory"sv,
+                           "application/x-chaos-wrong-size"sv,
+                           "application/x-chaos-open-file"sv,
+                           "application/x-chaos-socket"sv,
+                           "application/x-chaos-exit"sv,
+                           "application/x-chaos-exec"sv,
+                           "application/x-chaos-load"sv,
+                           "application/x-chaos-calm"sv,
+                           "image/x-chaos"sv,
+                           "image/x-chaos-crash"sv,
+                           "image/x-chaos-loop"sv,
+                           "image/x-chaos-memory"sv,
+                           "image/x-chaos-wrong-size"sv,
+                           "image/x-chaos-open-file"sv,
+                           "image/x-chaos-socket"sv,
+                           "image/x-chaos-exit"sv,
+                           "image/x-chaos-exec"sv,
+                           "image/x-chaos-load"sv,
+                           "image/x-chaos-calm"sv};
 
 constexpr std::array kinds{
     PluginKind{.name = "image", .mime_types = image},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The chaos plugin, for tests: each MIME type misbehaves in one way while it renders, and -calm does
-// not. With CHAOS_WHILE_LOADING=what in its environment it does so already while it is loaded, and
+// The chaos plugin, for tests: it misbehaves while it renders, in the one way that the end of its MIME
+// type says (image/x-chaos-crash), or the document itself (image/x-chaos, "crash"); "calm" does not.
+// With CHAOS_WHILE_LOADING=what in its environment it does so already while it is loaded, and
 // with CHAOS_TABLE=what its table is wrong in one way.
 #include <cstdlib>
 #include <cstring>
@@ -50,9 +51,12 @@ void misbehave(std::string_view how) {
 
 class Document final : public plugin::Document {
  public:
-  Measure measure(std::string_view mime_type, std::string_view, const porthole_request&) override {
-    constexpr std::string_view prefix = "application/x-chaos-";
-    how_ = mime_type.substr(std::min(prefix.size(), mime_type.size()));
+  Measure measure(std::string_view mime_type, std::string_view bytes,
+                  const porthole_request&) override {
+    constexpr std::string_view mark = "x-chaos-";
+    const auto at = mime_type.find(mark);
+    how_ = at == mime_type.npos ? bytes.substr(0, bytes.find_last_not_of(" \n") + 1)
+                                : mime_type.substr(at + mark.size());
     if (how_ == "wrong-size") return {.width = -1, .height = 1 << 30};
     return {.width = 16, .height = 16};
   }
@@ -71,7 +75,8 @@ class Document final : public plugin::Document {
   if (how) misbehave(how);
 }
 
-const char* const mime_types[] = {"application/x-chaos-crash",
+const char* const mime_types[] = {"application/x-chaos",
+                                  "application/x-chaos-crash",
                                   "application/x-chaos-loop",
                                   "application/x-chaos-memory",
                                   "application/x-chaos-wrong-size",
@@ -81,6 +86,17 @@ const char* const mime_types[] = {"application/x-chaos-crash",
                                   "application/x-chaos-exec",
                                   "application/x-chaos-load",
                                   "application/x-chaos-calm",
+                                  "image/x-chaos",
+                                  "image/x-chaos-crash",
+                                  "image/x-chaos-loop",
+                                  "image/x-chaos-memory",
+                                  "image/x-chaos-wrong-size",
+                                  "image/x-chaos-open-file",
+                                  "image/x-chaos-socket",
+                                  "image/x-chaos-exit",
+                                  "image/x-chaos-exec",
+                                  "image/x-chaos-load",
+                                  "image/x-chaos-calm",
                                   nullptr};
 
 const porthole_plugin* table_as(std::string_view how) {

@@ -14,11 +14,11 @@ using plugin::Refusal;
 
 constexpr std::string_view style = R"(
 body { font-family: sans-serif; line-height: 1.5; color: #1f2328; background-color: #ffffff;
-       max-width: 46em; margin: 2em auto; padding: 0 1.5em; }
+       max-width: 56em; margin: 2em auto; padding: 0 1.5em; }
 h1, h2 { border-bottom: 1px solid #d1d9e0; padding-bottom: 0.3em; }
 h1, h2, h3, h4 { line-height: 1.25; margin: 1.4em 0 0.7em 0; }
 code { font-family: monospace; background-color: #f0f1f3; padding: 0.1em 0.3em; }
-pre { background-color: #f6f8fa; padding: 1em; overflow: auto; }
+pre { background-color: #f6f8fa; padding: 1em; font-size: 0.85em; line-height: 1.35; }
 pre code { background-color: transparent; padding: 0; }
 blockquote { margin: 1em 0; padding: 0 1em; color: #59636e; border-left: 4px solid #d1d9e0; }
 table { border-collapse: collapse; margin: 1em 0; }
