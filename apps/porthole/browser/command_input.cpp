@@ -4,7 +4,10 @@
 #include <array>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
+#include <asio/post.hpp>
+#include <cerrno>
 #include <charconv>
+#include <sys/epoll.h>
 #include <unistd.h>
 #include <utility>
 
@@ -12,6 +15,7 @@ namespace porthole {
 namespace {
 
 using bulkhead::ErrorKind;
+using bulkhead::Fd;
 using bulkhead::Result;
 using Verb = Command::Verb;
 
@@ -102,22 +106,36 @@ Result<Command> parse_command(std::string_view line) {
                          .cause = "there is no command '" + std::string(word.substr(0, 40)) + "'"});
 }
 
-/// Waits until there is something and reads that, so that the descriptor may block for others.
+/// Asio makes what it waits for non-blocking, for all who share it: so it waits for an epoll
+/// descriptor over the input, and what is there then is read.
 struct CommandInput::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& loop, Line told) : input(loop), line(std::move(told)) {}
+  State(asio::io_context& loop, Fd from, Line told)
+      : input(std::move(from)), ready(loop), line(std::move(told)) {}
+
+  void begin() {
+    Fd watch = Fd::adopt(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event wanted{.events = EPOLLIN, .data = {}};
+    if (!watch || ::epoll_ctl(watch.native(), EPOLL_CTL_ADD, input.native(), &wanted) != 0) {
+      is_file = true;  // it cannot be waited for, and need not be
+    } else {
+      ready.assign(watch.native());
+      static_cast<void>(watch.release());
+    }
+    wait();
+  }
 
   void wait() {
-    input.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [self = shared_from_this()](const asio::error_code& error) {
-                       // Files cannot be waited for, and need not be.
-                       const bool file = error == asio::error::operation_not_supported;
-                       if ((!error || file) && self->line) self->read();
-                     });
+    const auto go_on = [self = shared_from_this()](const asio::error_code& error) {
+      if (!error && self->line) self->read();
+    };
+    if (!is_file) return ready.async_wait(asio::posix::stream_descriptor::wait_read, go_on);
+    asio::post(ready.get_executor(), [go_on] { go_on({}); });
   }
 
   void read() {
     std::array<char, 4096> buffer;
-    const ssize_t count = ::read(input.native_handle(), buffer.data(), buffer.size());
+    const ssize_t count = ::read(input.native(), buffer.data(), buffer.size());
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return wait();
     if (count <= 0) return finish();
     text.append(buffer.data(), static_cast<std::size_t>(count));
     for (std::size_t end; line && (end = text.find('\n')) != text.npos;) {
@@ -130,7 +148,7 @@ struct CommandInput::State : std::enable_shared_from_this<State> {
 
   void finish() {
     if (text.size() <= longest_line) tell(std::exchange(text, {}));
-    input.close();
+    line = nullptr;
   }
 
   void tell(std::string one) {
@@ -138,26 +156,25 @@ struct CommandInput::State : std::enable_shared_from_this<State> {
     if (told && !trimmed(one).empty()) told(std::move(one));
   }
 
-  asio::posix::stream_descriptor input;
+  Fd input;
+  asio::posix::stream_descriptor ready;
   Line line;
+  bool is_file = false;
   std::string text;
 };
 
-CommandInput::CommandInput(asio::io_context& loop, bulkhead::FdView input, Line line)
-    : state_(std::make_shared<State>(loop, std::move(line))) {
-  auto copy = bulkhead::Fd::duplicate(input);
+CommandInput::CommandInput(asio::io_context& loop, bulkhead::FdView input, Line line) {
+  auto copy = Fd::duplicate(input);
   if (!copy) return;  // it is closed: there are no commands
-  asio::error_code failed;
-  state_->input.assign(copy->native(), failed);
-  if (failed) return;
-  static_cast<void>(copy->release());
-  state_->wait();
+  state_ = std::make_shared<State>(loop, std::move(*copy), std::move(line));
+  state_->begin();
 }
 
 CommandInput::~CommandInput() {
+  if (!state_) return;
   state_->line = nullptr;
   asio::error_code ignored;
-  state_->input.close(ignored);
+  state_->ready.close(ignored);
 }
 
 }  // namespace porthole
