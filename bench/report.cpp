@@ -62,9 +62,10 @@ void print_table(std::FILE* out, const std::vector<Row>& rows) {
                  "floor", "x ring", "x raw", "x chan.", "calls", "switches");
     }
     fmt::print(out, line, row.mechanism, row.api, size_text(row.bytes), row.mode, row.cores,
-               with_unit(row), figure(row.ratio), row.floor, optional_figure(row.ratio_ring),
-               optional_figure(row.ratio_raw), optional_figure(row.ratio_channel),
-               optional_figure(row.system_calls), optional_figure(row.switches));
+               with_unit(row), row.floor.empty() ? "" : figure(row.ratio), row.floor,
+               optional_figure(row.ratio_ring), optional_figure(row.ratio_raw),
+               optional_figure(row.ratio_channel), optional_figure(row.system_calls),
+               optional_figure(row.switches));
     if (row.batch > 1) fmt::print(out, "{:>12}given {} at a time\n", "", row.batch);
     if (row.offset > 0) {
       fmt::print(out, "{:>12}from a buffer {} bytes behind a page boundary\n", "", row.offset);

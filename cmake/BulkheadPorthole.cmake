@@ -91,6 +91,9 @@ foreach(kind common browser renderer plugin gpu)
     if(TARGET porthole_test_support)
       target_link_libraries(porthole_${kind}_tests PRIVATE porthole_test_support)
     endif()
+    if(kind STREQUAL "browser")  # it starts the others
+      target_link_libraries(porthole_browser_tests PRIVATE porthole_renderer porthole_plugin porthole_gpu)
+    endif()
   endif()
 endforeach()
 

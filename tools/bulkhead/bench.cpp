@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fmt/format.h>
 #include <string>
 #include <unistd.h>
@@ -32,6 +33,8 @@ class Bench : public Verb {
         ->delimiter(',');
     command_->add_flag("--waiting", waiting_,
                        "Instead: how a channel over memory waits, against spinning and sleeping");
+    command_->add_flag("--porthole", porthole_,
+                       "Instead: what the processes of Porthole cost, beside one process");
     command_
         ->add_option("--json", json_,
                      "Write the rows as JSON to FILE; - is standard output, without the table")
@@ -41,6 +44,7 @@ class Bench : public Verb {
   bool chosen() const override { return command_->parsed(); }
 
   int run() override {
+    if (porthole_) return run_beside("porthole-bench");
     // Opened first: nobody waits for minutes to learn that the file cannot be written.
     std::FILE* file = json_.empty() || json_ == "-" ? nullptr : std::fopen(json_.c_str(), "w");
     if (!json_.empty() && json_ != "-" && !file) {
@@ -60,6 +64,22 @@ class Bench : public Verb {
   }
 
  private:
+  /// Becomes the program of that name in the command's folder, with the same options. Porthole is
+  /// measured by one of its own, as it needs the engine.
+  int run_beside(const char* name) const {
+    std::error_code unknown;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", unknown);
+    const std::string program = (self.parent_path() / name).string();
+    std::vector<const char*> words{program.c_str()};
+    if (options_.quick) words.push_back("--quick");
+    if (!json_.empty()) words.insert(words.end(), {"--json", json_.c_str()});
+    words.push_back(nullptr);
+    ::execv(program.c_str(), const_cast<char**>(words.data()));
+    fmt::print(stderr, "bulkhead bench: start {}: {}; build Porthole first (make build)\n", program,
+               std::strerror(errno));
+    return 1;
+  }
+
   int write(std::FILE* file, const std::string& text) const {
     const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
     if (std::fclose(file) == 0 && written) return 0;
@@ -72,6 +92,7 @@ class Bench : public Verb {
   bench::SuiteOptions options_;
   std::string json_;
   bool waiting_ = false;
+  bool porthole_ = false;
 };
 
 }  // namespace
