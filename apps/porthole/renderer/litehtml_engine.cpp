@@ -28,6 +28,20 @@ litehtml::element::ptr find_named(const litehtml::element::ptr& element, std::st
   return nullptr;
 }
 
+/// White space as HTML has it: one blank between words.
+std::string one_line(std::string_view text) {
+  constexpr std::string_view space = " \t\r\n\f";
+  std::string line;
+  while (true) {
+    text.remove_prefix(std::min(text.find_first_not_of(space), text.size()));
+    if (text.empty()) return line;
+    const std::string_view word = text.substr(0, text.find_first_of(space));
+    if (!line.empty()) line += ' ';
+    line += word;
+    text.remove_prefix(word.size());
+  }
+}
+
 class LitehtmlEngine final : public PageEngine {
  public:
   LitehtmlEngine() : container_(fonts_) { context_.load_master_stylesheet(master_css); }
@@ -44,6 +58,7 @@ class LitehtmlEngine final : public PageEngine {
   void open(std::string html, std::string url, Resources& resources) override {
     document_.reset();
     html_ = std::move(html);
+    scroll_ = {};
     container_.open(std::move(url), resources);
     const StyleScan scan = scan_html(html_);
     const std::string base = resolve_url(container_.base(), scan.base);
@@ -71,7 +86,7 @@ class LitehtmlEngine final : public PageEngine {
     document_->render(viewport.width);
   }
 
-  std::string title() const override { return container_.title(); }
+  std::string title() const override { return one_line(container_.title()); }
 
   Size content() const override {
     if (!document_) return viewport_;
@@ -99,6 +114,7 @@ class LitehtmlEngine final : public PageEngine {
   }
 
   bool scrolled(Point offset) override {
+    scroll_ = offset;
     container_.set_scroll(offset);
     if (!document_) return false;
     litehtml::position::vector fixed;
@@ -108,7 +124,9 @@ class LitehtmlEngine final : public PageEngine {
 
   std::optional<std::string> link_at(Point at) const override {
     if (!document_ || !document_->root()) return {};
-    auto element = document_->root()->get_element_by_point(at.x, at.y, at.x, at.y);
+    // What is fixed to the viewport is looked for there.
+    auto element =
+        document_->root()->get_element_by_point(at.x, at.y, at.x - scroll_.x, at.y - scroll_.y);
     for (; element; element = element->parent()) {
       if (std::string_view{element->get_tagName()} != "a") continue;
       if (const char* href = element->get_attr("href")) return resolve_url(container_.base(), href);
@@ -137,13 +155,13 @@ class LitehtmlEngine final : public PageEngine {
   }
 
   Redo picture(const std::string& url, std::optional<DecodedPicture> decoded) override {
-    Picture* picture = container_.find_picture(url);
-    if (!picture || picture->state != Picture::State::awaited) return Redo::nothing;
+    PagePicture* picture = container_.find_picture(url);
+    if (!picture || picture->state != PagePicture::State::awaited) return Redo::nothing;
     if (!decoded) {
-      picture->state = Picture::State::broken;
+      picture->state = PagePicture::State::broken;
       return Redo::layout;  // the box that is shown instead has a size of its own
     }
-    picture->state = Picture::State::here;
+    picture->state = PagePicture::State::here;
     picture->decoded = std::move(*decoded);
     const Size size = picture->decoded.size;
     // Cairo only reads; it has no type for that.
@@ -160,6 +178,7 @@ class LitehtmlEngine final : public PageEngine {
   PageContainer container_;
   std::string html_;
   Size viewport_{};
+  Point scroll_{};
   litehtml::document::ptr document_;
 };
 

@@ -98,6 +98,24 @@ TEST(renderer, one_channel_serves_all_pictures_of_a_type) {
   EXPECT_EQ(browser.gpu().count({.x = 0, .y = 0, .width = 600, .height = 60}, blue), 20 * 100);
 }
 
+TEST(renderer, a_page_may_have_more_pictures_than_a_process_descriptors) {
+  FakeBrowser browser;
+  constexpr int many = 1500;
+  browser.plugins["image/png"] = [](const std::string&) {
+    return plain_picture({.width = 1, .height = 1}, blue);
+  };
+  std::string html = "<body style='margin:0'>";
+  for (int i = 0; i < many; ++i) {
+    const std::string name = std::to_string(i) + ".png";
+    browser.resources["http://a.test/" + name] = {.mime_type = "image/png", .body = "x"};
+    html += "<img src=" + name + " style='float:left'>";
+  }
+  browser.show("http://a.test/", html);
+  browser.run_until_complete();
+  EXPECT_EQ(browser.gpu().count({.x = 0, .y = 0, .width = 600, .height = 4}, blue), many);
+  EXPECT_THAT(browser.reports, IsEmpty());
+}
+
 TEST(renderer, a_plugin_that_dies_is_replaced_once_in_silence) {
   FakeBrowser browser;
   browser.resources["http://a.test/p.png"] = {.mime_type = "image/png", .body = "x"};

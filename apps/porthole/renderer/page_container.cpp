@@ -64,8 +64,8 @@ class PictureElement final : public litehtml::el_image {
 
  private:
   bool is_broken() const {
-    const Picture* picture = container_.find_picture(get_attr("src", ""), {});
-    return picture && picture->state == Picture::State::broken;
+    const PagePicture* picture = container_.find_picture(get_attr("src", ""), {});
+    return picture && picture->state == PagePicture::State::broken;
   }
 
   PageContainer& container_;
@@ -98,7 +98,7 @@ Rect rect_of(const litehtml::position& position) {
   return {.x = position.x, .y = position.y, .width = position.width, .height = position.height};
 }
 
-cairo_surface_t* Picture::at(Size size) {
+cairo_surface_t* PagePicture::at(Size size) {
   const std::int64_t wanted = std::int64_t{size.width} * size.height;
   if (size == decoded.size || size.width <= 0 || size.height <= 0 || wanted > max_scaled_pixels) {
     return surface.get();
@@ -149,12 +149,12 @@ StyleSheet& PageContainer::want_sheet(const std::string& url) {
   return at->second;
 }
 
-Picture* PageContainer::find_picture(const std::string& url) {
+PagePicture* PageContainer::find_picture(const std::string& url) {
   const auto found = pictures_.find(url);
   return found == pictures_.end() ? nullptr : &found->second;
 }
 
-Picture* PageContainer::find_picture(std::string_view src, std::string_view base) {
+PagePicture* PageContainer::find_picture(std::string_view src, std::string_view base) {
   std::string key{src};
   key += '\n';
   key += base;
@@ -182,7 +182,7 @@ void PageContainer::draw_broken(litehtml::uint_ptr hdc, Rect box, const std::str
 }
 
 void PageContainer::set_alternative(std::string_view src, const std::string& alt) {
-  Picture* picture = find_picture(src, {});
+  PagePicture* picture = find_picture(src, {});
   if (!picture || picture->stand_in) return;
   Font& font = fonts_.font({.family = "sans-serif", .size = 13});
   picture->stand_in = Size{.width = std::clamp(font.shape(alt).width + 12, 24, 400),
@@ -243,8 +243,8 @@ void PageContainer::draw_list_marker(litehtml::uint_ptr hdc, const litehtml::lis
   Canvas& target = canvas_of(hdc);
   const Rect box = rect_of(marker.pos);
   if (!marker.image.empty()) {
-    Picture* picture = find_picture(marker.image, marker.baseurl ? marker.baseurl : "");
-    if (picture && picture->state == Picture::State::here) {
+    PagePicture* picture = find_picture(marker.image, marker.baseurl ? marker.baseurl : "");
+    if (picture && picture->state == PagePicture::State::here) {
       const Size size{.width = box.width, .height = box.height};
       return target.picture(picture->at(size), size, {.x = box.x, .y = box.y}, {}, box, {});
     }
@@ -271,10 +271,10 @@ void PageContainer::load_image(const char* src, const char* baseurl, bool redraw
 }
 
 void PageContainer::get_image_size(const char* src, const char* baseurl, litehtml::size& size) {
-  const Picture* picture = find_picture(src ? src : "", baseurl ? baseurl : "");
+  const PagePicture* picture = find_picture(src ? src : "", baseurl ? baseurl : "");
   Size known{};
-  if (picture && picture->state == Picture::State::here) known = picture->decoded.size;
-  if (picture && picture->state == Picture::State::broken)
+  if (picture && picture->state == PagePicture::State::here) known = picture->decoded.size;
+  if (picture && picture->state == PagePicture::State::broken)
     known = picture->stand_in.value_or(Size{});
   size.width = known.width;
   size.height = known.height;
@@ -287,8 +287,8 @@ void PageContainer::draw_background(litehtml::uint_ptr hdc,
   const Rect box = paint.is_root ? target.bounds() : rect_of(paint.clip_box);
   target.fill(box, corners, colour_of(paint.color));
   if (paint.image.empty()) return;
-  Picture* picture = find_picture(paint.image, paint.baseurl);
-  if (!picture || picture->state != Picture::State::here) return;
+  PagePicture* picture = find_picture(paint.image, paint.baseurl);
+  if (!picture || picture->state != PagePicture::State::here) return;
   const Size size{.width = paint.image_size.width, .height = paint.image_size.height};
   const auto repeat = paint.repeat;
   const Tiling tiling{.across = repeat == litehtml::background_repeat_repeat ||

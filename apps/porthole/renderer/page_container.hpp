@@ -22,7 +22,7 @@
 namespace porthole {
 
 /// A picture that the page refers to.
-struct Picture {
+struct PagePicture {
   enum class State : std::uint8_t { awaited, here, broken };
   State state = State::awaited;
   /// The page's layout depends on its size.
@@ -62,8 +62,8 @@ class PageContainer final : public litehtml::document_container {
   StyleSheet& want_sheet(const std::string& url);
   std::map<std::string, StyleSheet>& sheets() noexcept { return sheets_; }
   /// Null when the page does not refer to it.
-  Picture* find_picture(std::string_view src, std::string_view base);
-  Picture* find_picture(const std::string& url);
+  PagePicture* find_picture(std::string_view src, std::string_view base);
+  PagePicture* find_picture(const std::string& url);
 
   /// An <img> was met: how large the box is that stands in for its picture.
   void set_alternative(std::string_view src, const std::string& alt);
@@ -123,9 +123,9 @@ class PageContainer final : public litehtml::document_container {
   Size viewport_{};
   Point scroll_{};
   std::map<std::string, StyleSheet> sheets_;
-  std::unordered_map<std::string, Picture> pictures_;
+  std::unordered_map<std::string, PagePicture> pictures_;
   /// What documents write to where it leads; found out once for each.
-  std::unordered_map<std::string, Picture*> by_source_;
+  std::unordered_map<std::string, PagePicture*> by_source_;
   int imports_ = 0;
 };
 

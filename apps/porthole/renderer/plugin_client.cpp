@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "renderer/plugin_client.hpp"
 
-#include <chrono>
 #include <utility>
 
 #include <bulkhead/asio.hpp>
@@ -9,9 +8,6 @@
 namespace porthole {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr auto patience = 5s;
 /// So often a plugin may die on one page before the page does without it.
 constexpr int max_deaths = 6;
 constexpr std::size_t max_html = 64 << 20;
@@ -22,7 +18,9 @@ bool is_gone(const bulkhead::Error& error) {
          error == bulkhead::ErrorKind::corrupt;
 }
 
-std::string seconds_of(std::chrono::seconds time) { return std::to_string(time.count()) + " s"; }
+std::string words_of(std::chrono::milliseconds time) {
+  return std::to_string(time.count()) + " ms";
+}
 
 }  // namespace
 
@@ -45,8 +43,9 @@ std::string fault_of(const PluginOutput& output) {
   return output.pixels->size() < needed ? "the plugin returned fewer pixels than it said" : "";
 }
 
-Plugins::Plugins(asio::io_context& loop, bulkhead::Channel browser)
-    : loop_(loop), channel_(std::move(browser)) {
+Plugins::Plugins(asio::io_context& loop, bulkhead::Channel browser,
+                 std::chrono::milliseconds patience)
+    : loop_(loop), patience_(patience), channel_(std::move(browser)) {
   bulkhead::async_serve<PluginUser>(channel_, *this, asio::bind_executor(loop_, ignore));
 }
 
@@ -90,7 +89,7 @@ void Plugins::call(const std::shared_ptr<Lane>& lane) {
   if (!content) return finish_first(lane, std::unexpected(content.error().sentence()));
   PluginInput input{.mime_type = lane->mime_type, .bytes = *std::move(content), .wanted = {}};
   lane->is_calling = true;
-  const auto remote = bulkhead::within(bulkhead::Deadline{patience}, lane->connection->remote);
+  const auto remote = bulkhead::within(bulkhead::Deadline{patience_}, lane->connection->remote);
   remote.async_render(
       std::move(input),
       asio::bind_executor(loop_, [this, lane](bulkhead::Result<PluginOutput> output) {
@@ -109,7 +108,7 @@ void Plugins::answered(const std::shared_ptr<Lane>& lane, bulkhead::Result<Plugi
   if (error == bulkhead::ErrorKind::timed_out) {
     lane->connection.reset();
     lane->given_up =
-        "the plugin for " + lane->mime_type + " did not answer within " + seconds_of(patience);
+        "the plugin for " + lane->mime_type + " did not answer within " + words_of(patience_);
     return fail_all(lane, lane->given_up);
   }
   if (!is_gone(error)) return finish_first(lane, std::unexpected(error.sentence()));

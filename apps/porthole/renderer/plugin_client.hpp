@@ -10,6 +10,7 @@
 #pragma once
 
 #include <asio/io_context.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <expected>
@@ -33,7 +34,9 @@ class Plugins {
   using Outcome = std::expected<PluginOutput, std::string>;
   using Then = std::function<void(Outcome)>;
 
-  Plugins(asio::io_context& loop, bulkhead::Channel browser);
+  /// `patience`: how long a plugin may take for one piece of content.
+  Plugins(asio::io_context& loop, bulkhead::Channel browser,
+          std::chrono::milliseconds patience = std::chrono::seconds(5));
 
   /// `content` is frozen. `then` is called once, in the loop.
   void render(const std::string& mime_type, bulkhead::Region content, Then then);
@@ -76,6 +79,7 @@ class Plugins {
   std::shared_ptr<Lane> lane_that_asked(RequestId id);
 
   asio::io_context& loop_;
+  std::chrono::milliseconds patience_;
   bulkhead::Channel channel_;
   bulkhead::Remote<PluginBroker> broker_{channel_};
   std::map<std::string, std::shared_ptr<Lane>> lanes_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include <bulkhead/asio.hpp>
 
@@ -22,6 +23,13 @@ constexpr auto style_patience = 1s;
 /// Pictures that come meanwhile are placed together.
 constexpr std::chrono::nanoseconds longest_gathering = 250ms;
 constexpr std::int64_t max_picture_bytes = std::int64_t{512} << 20;
+/// Each holds descriptors while it is under way; each that is mapped holds one for good.
+constexpr std::size_t max_busy_pictures = 32;
+constexpr int max_mapped_pictures = 400;
+/// Smaller ones are copied out of their Region, which costs less than a mapping.
+constexpr std::size_t least_mapped_bytes = 64 << 10;
+/// A page with more faults than that has told enough.
+constexpr int max_reports = 100;
 constexpr Size usual_viewport{.width = 1280, .height = 800};
 constexpr auto ignore = [](const bulkhead::Result<void>&) {};  // the main channel's end ends all
 
@@ -80,7 +88,11 @@ void Renderer::commit(Commit commit) {
   wanted_scroll_ = commit.scroll;
   seeks_anchor_ = commit.scroll == Point{} && !fragment_of(url_).empty();
   document_picture_.reset();
+  wanted_pictures_.clear();
+  busy_pictures_ = 0;
   picture_bytes_ = 0;
+  mapped_pictures_ = 0;
+  reports_ = 0;
   layout_time_ = {};
   pending_ = Redo::nothing;
   has_page_ = is_parsed_ = is_work_scheduled_ = waits_for_slots_ = told_complete_ = false;
@@ -90,8 +102,8 @@ void Renderer::commit(Commit commit) {
     open(to_utf8(text_of(commit.body), commit.charset, TextKind::html));
   } else if (type.starts_with("image/") && commit.body) {
     document_picture_ =
-        Loaded{.head = {.status = 200, .url = url_, .mime_type = type, .charset = {}},
-               .body = std::move(commit.body)};
+        Resource{.head = {.status = 200, .url = url_, .mime_type = type, .charset = {}},
+                 .body = std::move(commit.body)};
     open(page_of_picture(url_));
   } else if (type == "text/markdown" && commit.body) {
     open_through_plugin(commit);
@@ -132,6 +144,7 @@ void Renderer::stop(NavigationId navigation) {
   if (navigation != navigation_) return;
   fetcher_.cancel_all();
   plugins_.reset();
+  wanted_pictures_.clear();
   if (has_page_ && !is_parsed_) return redo(Redo::parse);
   tell_if_complete();
 }
@@ -172,7 +185,7 @@ void Renderer::attach_layer(bulkhead::Channel gpu) {
 
 void Renderer::want_style_sheet(const std::string& url) {
   fetcher_.fetch(navigation_, url, ResourceKind::style_sheet,
-                 [this, url](std::optional<Loaded> loaded, const std::string& reason) {
+                 [this, url](std::optional<Resource> loaded, const std::string& reason) {
                    std::optional<std::string> text;
                    if (loaded) {
                      text = to_utf8(text_of(loaded->body), loaded->head.charset, TextKind::css);
@@ -186,19 +199,31 @@ void Renderer::want_style_sheet(const std::string& url) {
 }
 
 void Renderer::want_picture(const std::string& url) {
-  if (document_picture_) {
-    const Loaded document = std::move(*std::exchange(document_picture_, std::nullopt));
-    auto body = document.body->duplicate();
-    if (body) return decode(url, document.head.mime_type, *std::move(body));
+  wanted_pictures_.push_back(url);
+  fetch_pictures();
+}
+
+void Renderer::fetch_pictures() {
+  while (!wanted_pictures_.empty() && busy_pictures_ < max_busy_pictures) {
+    const std::string url = std::move(wanted_pictures_.front());
+    wanted_pictures_.pop_front();
+    ++busy_pictures_;
+    if (document_picture_) {
+      Resource document = std::move(*std::exchange(document_picture_, std::nullopt));
+      decode(url, document.head.mime_type, *std::move(document.body));
+      continue;
+    }
+    fetcher_.fetch(navigation_, url, ResourceKind::image,
+                   [this, url](std::optional<Resource> loaded, const std::string& reason) {
+                     if (!loaded) return no_picture(url, reason);
+                     const std::string& type = loaded->head.mime_type;
+                     if (!type.starts_with("image/")) {
+                       return no_picture(url, type + " is no picture");
+                     }
+                     if (!loaded->body) return no_picture(url, "the picture is empty");
+                     decode(url, type, *std::move(loaded->body));
+                   });
   }
-  fetcher_.fetch(navigation_, url, ResourceKind::image,
-                 [this, url](std::optional<Loaded> loaded, const std::string& reason) {
-                   if (!loaded) return no_picture(url, reason);
-                   const std::string& type = loaded->head.mime_type;
-                   if (!type.starts_with("image/")) return no_picture(url, type + " is no picture");
-                   if (!loaded->body) return no_picture(url, "the picture is empty");
-                   decode(url, type, *std::move(loaded->body));
-                 });
 }
 
 void Renderer::decode(const std::string& url, const std::string& type, bulkhead::Region body) {
@@ -209,17 +234,29 @@ void Renderer::decode(const std::string& url, const std::string& type, bulkhead:
 void Renderer::picture_came(const std::string& url, Plugins::Outcome outcome) {
   if (!outcome) return no_picture(url, outcome.error());
   if (!outcome->pixels) return no_picture(url, "the plugin returned no picture");
-  picture_bytes_ += static_cast<std::int64_t>(outcome->pixels->size());
+  DecodedPicture picture{.size = outcome->size, .pixels = nullptr, .owner = {}};
+  const auto bytes = outcome->pixels->bytes();
+  picture_bytes_ += static_cast<std::int64_t>(bytes.size());
   if (picture_bytes_ > max_picture_bytes) {
     return no_picture(url, "the page's pictures need more than 512 MiB");
   }
-  auto region = std::make_shared<bulkhead::Region>(*std::move(outcome->pixels));
-  const std::byte* pixels = region->bytes().data();
-  redo(engine_->picture(
-      url, DecodedPicture{.size = outcome->size, .pixels = pixels, .owner = std::move(region)}));
+  if (bytes.size() < least_mapped_bytes || mapped_pictures_ >= max_mapped_pictures) {
+    auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    picture.pixels = copy->data();
+    picture.owner = std::move(copy);
+  } else {
+    ++mapped_pictures_;
+    picture.pixels = bytes.data();  // where they are, wherever the Region object is
+    picture.owner = std::make_shared<bulkhead::Region>(*std::move(outcome->pixels));
+  }
+  --busy_pictures_;
+  fetch_pictures();
+  redo(engine_->picture(url, std::move(picture)));
 }
 
 void Renderer::no_picture(const std::string& url, const std::string& reason) {
+  --busy_pictures_;
+  fetch_pictures();
   report(url, reason);
   redo(engine_->picture(url, std::nullopt));
 }
@@ -311,9 +348,12 @@ void Renderer::tell_if_complete() {
   paint_around();
 }
 
-bool Renderer::is_loading() const { return fetcher_.under_way() + plugins_.under_way() > 0; }
+bool Renderer::is_loading() const {
+  return fetcher_.under_way() + plugins_.under_way() + wanted_pictures_.size() > 0;
+}
 
 void Renderer::report(std::string_view url, std::string_view reason) {
+  if (++reports_ > max_reports) return;
   host_.async_report(navigation_, shortened(url) + ": " + one_line(reason),
                      asio::bind_executor(loop_, ignore));
 }

@@ -11,7 +11,9 @@
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,6 +53,7 @@ class Renderer final : private Resources {
 
   void open(std::string html);
   void open_through_plugin(const Commit& commit);
+  void fetch_pictures();
   void decode(const std::string& url, const std::string& mime_type, bulkhead::Region body);
   void picture_came(const std::string& url, Plugins::Outcome outcome);
   void no_picture(const std::string& url, const std::string& reason);
@@ -79,10 +82,15 @@ class Renderer final : private Resources {
   NavigationId navigation_{};
   std::string url_;
   /// The document itself, when it is a picture.
-  std::optional<Loaded> document_picture_;
+  std::optional<Resource> document_picture_;
   Point wanted_scroll_{};
   Point scroll_{};
+  /// Asked for by the page and not by us yet: so many at a time are under way.
+  std::deque<std::string> wanted_pictures_;
+  std::size_t busy_pictures_ = 0;
   std::int64_t picture_bytes_ = 0;
+  int mapped_pictures_ = 0;
+  int reports_ = 0;
   std::chrono::nanoseconds layout_time_{};
   Redo pending_ = Redo::nothing;
   bool has_page_ = false;

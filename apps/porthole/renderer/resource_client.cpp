@@ -41,7 +41,7 @@ void Fetcher::loaded(RequestId id, ResourceHead head, std::optional<bulkhead::Re
   const Then then = take(id);
   if (!then) return;  // cancelled while the answer was under way
   if (!went_well(head.status)) return then({}, "status " + std::to_string(head.status));
-  then(Loaded{.head = std::move(head), .body = std::move(body)}, {});
+  then(Resource{.head = std::move(head), .body = std::move(body)}, {});
 }
 
 void Fetcher::failed(RequestId id, std::string reason) {

@@ -20,7 +20,7 @@
 namespace porthole {
 
 /// A resource that has come.
-struct Loaded {
+struct Resource {
   ResourceHead head;
   std::optional<bulkhead::Region> body;
 };
@@ -28,7 +28,7 @@ struct Loaded {
 class Fetcher {
  public:
   /// Called once, in the loop: with the resource, or with the reason for which there is none.
-  using Then = std::function<void(std::optional<Loaded>, std::string reason)>;
+  using Then = std::function<void(std::optional<Resource>, std::string reason)>;
 
   Fetcher(asio::io_context& loop, bulkhead::Channel browser);
 
