@@ -23,6 +23,9 @@ LoadKind kind_of(ResourceKind kind) {
   return LoadKind::other;
 }
 
+// No page asks for more at once, and each costs memory here.
+constexpr std::size_t most_under_way = 10'000;
+
 }  // namespace
 
 ResourceDesk::ResourceDesk(asio::io_context& loop, Loader& loader, RendererClaims& claims,
@@ -68,6 +71,7 @@ void ResourceDesk::start(ResourceRequest request) {
   if (*verdict == RendererClaims::About::past) {
     return refuse(request.id, "the page that asked has gone");
   }
+  if (loads_.size() >= most_under_way) return bad("start came ten thousand times at once");
   if (const auto may = events_.may_load(request); !may) {
     return refuse(request.id, may.error().sentence());
   }

@@ -15,6 +15,9 @@ namespace {
 using bulkhead::Result;
 
 constexpr int first_failure = 400;  // of HTTP's status codes
+constexpr std::size_t longest_title = 1000;
+// Of one page: who looks for the reason has it by then.
+constexpr int most_reports = 100;
 
 bool is_text(const std::string& mime_type) {
   return mime_type.starts_with("text/") || mime_type == "application/xhtml+xml" ||
@@ -231,6 +234,7 @@ void Tab::retire(std::shared_ptr<RendererProcess>& renderer) {
 
 void Tab::page_parsed(RendererProcess&, NavigationId navigation, std::string title) {
   if (!pending_ || pending_->id != navigation) return;
+  if (title.size() > longest_title) title.resize(longest_title);
   title_ = title;
   history_.set_title(std::move(title));
 }
@@ -259,8 +263,9 @@ void Tab::link_followed(RendererProcess& from, std::string address) {
 }
 
 void Tab::page_reported(NavigationId navigation, std::string text) {
-  const auto& about = pending_ && pending_->id == navigation ? pending_ : shown_;
-  services_.report(about ? about->url : "", text);
+  auto& about = pending_ && pending_->id == navigation ? pending_ : shown_;
+  if (!about || ++about->reports > most_reports) return;
+  services_.report(about->url, about->reports < most_reports ? text : "and so on");
 }
 
 void Tab::renderer_answered(RendererProcess&) {

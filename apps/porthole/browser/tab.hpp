@@ -94,6 +94,7 @@ class Tab final : private RendererClient {
     std::size_t entry = 0;         ///< of the history, unless fresh
     Point scroll{};
     std::string failure;  ///< why this is not what was asked for
+    int reports = 0;      ///< of things that people should know
     bool complete = false;
     std::uint64_t proof = 0;  ///< that the page's process lives: asked when this began
     std::unique_ptr<Load> load;
