@@ -25,6 +25,12 @@ bool is_text(const std::string& mime_type) {
          mime_type == "application/javascript";
 }
 
+// Without "load" and the URL: whoever is told knows that.
+std::string reason_of(const bulkhead::Error& error) {
+  if (error.cause().empty()) return error.sentence();
+  return error.cause() + (error.remedy().empty() ? "" : "; " + error.remedy());
+}
+
 Commit document(std::string mime_type, std::string charset = {},
                 std::optional<bulkhead::Region> body = {}) {
   return {.navigation = {},
@@ -146,7 +152,7 @@ Decision Tab::head_came(const ResourceHead& head) {
 
 void Tab::response_came(Result<Loaded> loaded) {
   const auto kept = std::move(pending_->load);  // to the end of its own event
-  if (!loaded) return show_error(loaded.error().sentence());
+  if (!loaded) return show_error(reason_of(loaded.error()));
   const ResourceHead& head = loaded->head;
   pending_->url = head.url;
   const auto url = parse_url(head.url);
