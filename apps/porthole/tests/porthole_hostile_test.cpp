@@ -121,10 +121,21 @@ const std::map<std::string, Lie>& lies() {
   return all;
 }
 
-/// Serves Frame, and lies as soon as it has a page and a layer.
+/// What a renderer may ask and must not get.
+const std::map<std::string, std::string>& wishes() {
+  static const std::map<std::string, std::string> all{
+      {"wants-a-file", "file:///etc/passwd"},
+      {"wants-a-page-of-the-browser", "about:processes"},
+      {"wants-what-is-no-url", "no url at all"},
+  };
+  return all;
+}
+
+/// Serves Frame, and lies as soon as it has a page and a layer. What it is answered when it asks for
+/// something becomes its page's title.
 class Liar {
  public:
-  Liar(Bootstrap& boot, Lie lie)
+  Liar(asio::io_context& loop, Bootstrap& boot, Lie lie)
       : resources_(or_throw(boot.channel("resources"))),
         plugins_(or_throw(boot.channel("plugins"))),
         means_{.navigation = {},
@@ -132,8 +143,18 @@ class Liar {
                .resources = Remote<ResourceLoader>{resources_},
                .plugins = Remote<PluginBroker>{plugins_},
                .layer = {}},
-        lie_(std::move(lie)) {}
+        lie_(std::move(lie)) {
+    bulkhead::async_serve<ResourceClient>(
+        resources_, *this, asio::bind_executor(loop, [](const bulkhead::Result<void>&) {}));
+  }
 
+  // ResourceClient
+  void loaded(RequestId, ResourceHead head, std::optional<bulkhead::Region>) {
+    show("loaded " + head.url);
+  }
+  void failed(RequestId, std::string reason) { show(reason); }
+
+  // Frame
   void commit(Commit commit) {
     means_.navigation = commit.navigation;
     lie_if_ready();
@@ -149,6 +170,10 @@ class Liar {
   void ping(std::uint64_t) {}
 
  private:
+  void show(const std::string& title) {
+    means_.host.did_commit(means_.navigation, title);
+    means_.host.did_paint(means_.navigation, 1, page, true);
+  }
   void lie_if_ready() {
     if (means_.layer && means_.navigation != NavigationId{}) lie_(means_);
   }
@@ -233,7 +258,13 @@ void renderer_main(Bootstrap& boot) {
     return send_forgery(boot, forgery->second);
   }
   if (const auto lie = lies().find(name ? name : ""); lie != lies().end()) {
-    Liar liar{boot, lie->second};
+    Liar liar{loop, boot, lie->second};
+    return serve_frame(loop, boot, liar);
+  }
+  if (const auto wish = wishes().find(name ? name : ""); wish != wishes().end()) {
+    Liar liar{loop, boot, [&](Means& m) {
+                m.resources.start({.id = {}, .navigation = m.navigation, .url = wish->second});
+              }};
     return serve_frame(loop, boot, liar);
   }
   auto resources = or_throw(boot.channel("resources"));
@@ -291,12 +322,17 @@ class PortholeHostile : public testing::Test {
     return pids;
   }
 
-  void expect_ended(const std::string& lie) {
-    SCOPED_TRACE(lie);
+  /// The victim's tab goes to a page whose renderer lies.
+  void let_lie(const std::string& lie) {
     ::setenv(lie_variable, lie.c_str(), 1);
     browser_.go(*victim_, server_.url("/page/9", "e.test"));
     settle(*victim_);
     ::unsetenv(lie_variable);
+  }
+
+  void expect_ended(const std::string& lie) {
+    SCOPED_TRACE(lie);
+    let_lie(lie);
     EXPECT_EQ(victim_->status(), Tab::Status::sad);
     EXPECT_TRUE(victim_->reason().contains("it sent a bad message")) << victim_->reason();
     EXPECT_EQ(renderers(), honest_);
@@ -345,6 +381,18 @@ TEST_F(PortholeHostile, a_renderer_that_sends_what_is_no_call_is_ended_and_nothi
   open_honest_tabs();
   for (const auto& [name, forgery] : forgeries()) expect_ended(name);
   expect_honest_again();
+}
+
+TEST_F(PortholeHostile, a_renderer_that_asks_for_what_is_not_its_own_gets_a_refusal) {
+  open_honest_tabs();
+  for (const auto& [name, wish] : wishes()) {
+    browser_.go(*victim_, "about:crash");  // so that the next page has a new process
+    settle(*victim_);
+    let_lie(name);
+    EXPECT_EQ(victim_->status(), Tab::Status::painted) << victim_->reason();
+    EXPECT_TRUE(victim_->title().contains(wish)) << victim_->title();
+    EXPECT_FALSE(victim_->title().starts_with("loaded")) << victim_->title();
+  }
 }
 
 }  // namespace
