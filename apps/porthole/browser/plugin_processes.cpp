@@ -74,7 +74,9 @@ Result<void> PluginProcesses::start(const Key& key, const PluginKind& kind) {
          .cause = "it has ended " + std::to_string(most_deaths) + " times within a minute"});
   }
   const auto file = BULKHEAD_TRY(plugin_file(kind));
-  running_[key] = PluginProcess::start(
+  auto& place = running_[key];
+  if (place && !place->gone()) replaced_.push_back(std::move(place));
+  place = PluginProcess::start(
       loops_, roles_, kind, file, key.first,
       [this, key](const PluginProcess& ended, const std::string& how) { gone(key, ended, how); });
   return {};
@@ -90,6 +92,7 @@ void PluginProcesses::gone(const Key& key, const PluginProcess& process, const s
   deaths_[key].push_back(Clock::now());
   report_(key.first, "the " + key.second + " plugin (pid " +
                          std::to_string(process.process().pid()) + ") ended: " + how);
+  std::erase_if(replaced_, [&](const auto& other) { return other.get() == &process; });
   // Another may have taken its place between its end and this word of it.
   const auto known = running_.find(key);
   if (known != running_.end() && known->second.get() == &process) running_.erase(known);
@@ -112,7 +115,9 @@ void PluginProcesses::each(const std::function<void(const PluginProcess&)>& see)
 void PluginProcesses::end() {
   ended_ = true;
   for (const auto& [key, process] : running_) process->abandon();
+  for (const auto& process : replaced_) process->abandon();
   running_.clear();
+  replaced_.clear();
 }
 
 }  // namespace porthole

@@ -20,6 +20,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <bulkhead/channel.hpp>
 #include <bulkhead/result.hpp>
@@ -74,6 +75,8 @@ class PluginProcesses {
   Report report_;
   bool ended_ = false;
   std::map<Key, std::shared_ptr<PluginProcess>> running_;
+  /// Dead and replaced, but the word of it has not come yet: those who wait at them hear it then.
+  std::vector<std::shared_ptr<PluginProcess>> replaced_;
   std::map<Key, std::deque<Clock::time_point>> deaths_;
 };
 
