@@ -70,6 +70,8 @@ TEST(hostile_plugin, that_tells_a_wrong_size_is_not_believed) {
   RunningPlugin plugin{chaos()};
   const auto output = plugin.render(type("wrong-size"), "x");
   ASSERT_FALSE(output);
+  // Not `corrupt`, which says that the channel is gone.
+  EXPECT_EQ(output.error(), ErrorKind::invalid);
   EXPECT_THAT(output.error().sentence(), HasSubstr("a size that no picture has"));
   EXPECT_TRUE(plugin.render(type("calm"), "x"));
 }

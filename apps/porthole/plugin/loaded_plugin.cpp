@@ -90,7 +90,11 @@ class Document {
  private:
   Result<void> check(std::int32_t status) const {
     if (status == PORTHOLE_OK) return {};
-    return fail(kind_of(status), {.operation = "show", .object = {}, .cause = explain()});
+    std::string why = explain();
+    if (why.empty() && status == PORTHOLE_NO_MEMORY) {
+      why = "it needs more memory than the plugin " + std::string{plugin_} + " may use";
+    }
+    return fail(kind_of(status), {.cause = std::move(why)});
   }
 
   /// TRUST: one line, in printable characters, whatever the plugin wrote.
@@ -103,7 +107,7 @@ class Document {
   }
 
   std::unexpected<bulkhead::Error> nonsense(const std::string& what,
-                                            ErrorKind kind = ErrorKind::corrupt) const {
+                                            ErrorKind kind = ErrorKind::invalid) const {
     return fail(kind, {.cause = "the plugin " + std::string{plugin_} + " " + what});
   }
 
