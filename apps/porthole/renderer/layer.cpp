@@ -74,12 +74,12 @@ void Layer::send() {
   connection_->sink.async_submit(*last_, asio::bind_executor(loop_, ignore));
 }
 
-std::uint64_t Layer::submit(const Rect& area, Size content, Point scroll,
+std::uint64_t Layer::submit(const Rect& visible, const Rect& around, Size content,
                             std::uint32_t background) {
-  last_ = tiles_->submission(area);
+  last_ = tiles_->submission(visible, around);
   last_->frame = ++frame_;
   last_->content = content;
-  last_->scroll = scroll;
+  last_->scroll = {.x = visible.x, .y = visible.y};
   last_->background = background;
   send();
   return frame_;

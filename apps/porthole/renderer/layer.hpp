@@ -35,8 +35,9 @@ class Layer {
   void set_tiles(Tiles tiles);
   Tiles* tiles() noexcept { return tiles_ ? &*tiles_ : nullptr; }
 
-  /// Shows the tiles that are up to date around `area`. The frame's number.
-  std::uint64_t submit(const Rect& area, Size content, Point scroll, std::uint32_t background);
+  /// Shows the tiles that are up to date, as Tiles::submission chooses. The frame's number.
+  std::uint64_t submit(const Rect& visible, const Rect& around, Size content,
+                       std::uint32_t background);
   std::uint64_t frame() const noexcept { return frame_; }
 
  private:

@@ -226,6 +226,46 @@ TEST(renderer, scrolling_paints_what_comes_into_view) {
   EXPECT_EQ(browser.gpu().pixel({.x = 5, .y = 5050}), red);
 }
 
+TEST(renderer, wherever_one_scrolls_the_page_is_there) {
+  FakeBrowser browser;
+  std::string html = "<body style='margin:0;width:1500px'>";
+  for (int i = 0; i < 100; ++i) {
+    html += std::string{"<div style='height:100px;background:"} + (i % 2 == 0 ? "red" : "blue") +
+            "'></div>";
+  }
+  browser.show("http://a.test/", html);
+  browser.run_until_complete();
+  std::uint32_t random = 1;
+  for (int i = 0; i < 150; ++i) {
+    random = random * 1664525 + 1013904223;
+    const bool far = i % 3 == 0;
+    const Point now = browser.gpu().last.scroll;
+    const std::int32_t step = static_cast<std::int32_t>(random >> 8);
+    const Point there{.x = step % 900, .y = far ? step % 9600 : (now.y + step % 300) % 9600};
+    const std::uint64_t before = browser.painted;
+    browser.frame().async_scroll_to(there, browser.token());
+    browser.run_until("a paint", [&] { return browser.painted > before; });
+    browser.run_until_complete();
+    for (std::int32_t y = there.y; y < there.y + 400; y += 57) {
+      const std::uint32_t colour = y / 100 % 2 == 0 ? red : blue;
+      ASSERT_EQ(browser.gpu().pixel({.x = there.x + 599, .y = y}), colour) << i << ' ' << y;
+    }
+  }
+}
+
+TEST(renderer, a_gpu_process_that_releases_late_delays_and_blocks_nothing) {
+  FakeBrowser browser;
+  browser.show("http://a.test/", "<body style='background:red'>");
+  browser.run_until_complete();
+  browser.gpu().releases = false;
+  for (int i = 0; i < 5; ++i) browser.show("http://a.test/", "<body style='background:blue'>");
+  browser.frame().async_ping(1, browser.token());
+  browser.run_until("a pong", [&] { return !browser.pongs.empty(); });
+  browser.attach_gpu();  // as the browser does with one that hangs
+  browser.run_until_complete();
+  EXPECT_EQ(browser.gpu().pixel({.x = 300, .y = 300}), blue);
+}
+
 TEST(renderer, a_fragment_is_where_a_page_begins) {
   FakeBrowser browser;
   browser.show("http://a.test/#there",

@@ -95,7 +95,8 @@ void Renderer::commit(Commit commit) {
   reports_ = 0;
   layout_time_ = {};
   pending_ = Redo::nothing;
-  has_page_ = is_parsed_ = is_work_scheduled_ = waits_for_slots_ = told_complete_ = false;
+  has_page_ = is_parsed_ = is_shown_ = false;
+  is_work_scheduled_ = waits_for_slots_ = told_complete_ = false;
 
   const std::string& type = commit.mime_type;
   if (is_html(type)) {
@@ -179,8 +180,9 @@ void Renderer::ping(std::uint64_t token) {
 
 void Renderer::attach_layer(bulkhead::Channel gpu) {
   layer_.attach(std::move(gpu));
-  waits_for_slots_ = false;
-  if (is_parsed_) show();
+  if (!is_parsed_) return;
+  if (!is_shown_ || std::exchange(waits_for_slots_, false)) return show();
+  tell_painted(told_complete_);  // it has been submitted again, under another number
 }
 
 void Renderer::want_style_sheet(const std::string& url) {
@@ -300,6 +302,15 @@ Rect Renderer::visible() const {
   return {.x = scroll_.x, .y = scroll_.y, .width = viewport_.width, .height = viewport_.height};
 }
 
+/// With a row of tiles above and below, for scrolling.
+Rect Renderer::around() const {
+  Rect area = whole_tiles(visible());
+  const std::int32_t above = std::min(area.y, tile_side);
+  area.y -= above;
+  area.height += above + tile_side;
+  return area;
+}
+
 void Renderer::show() {
   if (!is_parsed_ || !layer_.is_attached() || !layer_.tiles()) return;
   const Size content = engine_->content();
@@ -313,11 +324,9 @@ void Renderer::show() {
     waits_for_slots_ = true;  // the gpu process holds them still, and will tell
     return;
   }
-  const auto frame = layer_.submit(whole_tiles(visible()), content, scroll_, engine_->background());
-  const bool complete = !is_loading() && pending_ == Redo::nothing;
-  told_complete_ = complete;
-  host_.async_did_paint(navigation_, frame, content, complete, asio::bind_executor(loop_, ignore));
-  if (complete) paint_around();
+  layer_.submit(visible(), around(), content, engine_->background());
+  is_shown_ = true;
+  tell_painted(!is_loading() && pending_ == Redo::nothing);
 }
 
 /// What lies just outside is painted when nothing else is to be done, so that scrolling finds it.
@@ -325,27 +334,25 @@ void Renderer::paint_around() {
   if (std::exchange(is_around_scheduled_, true)) return;
   asio::post(loop_, [this] {
     is_around_scheduled_ = false;
-    if (!is_parsed_ || !layer_.tiles() || pending_ != Redo::nothing || waits_for_slots_) return;
-    Rect around = visible();
-    const std::int32_t above = std::min(around.y, tile_side);
-    around.y -= above;
-    around.height += above + tile_side;
+    if (!is_shown_ || !layer_.tiles() || pending_ != Redo::nothing || waits_for_slots_) return;
     const Size content = engine_->content();
-    const Tiles::Work work =
-        layer_.tiles()->prepare(around, content, Tiles::count(visible(), content));
+    const Tiles::Work work = layer_.tiles()->prepare(around(), content, Tiles::Use::in_advance);
     if (work.targets.empty()) return;
     engine_->paint(work.targets);
-    layer_.submit(whole_tiles(around), content, scroll_, engine_->background());
+    layer_.submit(visible(), around(), content, engine_->background());
   });
 }
 
-void Renderer::tell_if_complete() {
-  const bool complete = is_parsed_ && !is_loading() && pending_ == Redo::nothing;
-  if (!complete || told_complete_ || waits_for_slots_ || layer_.frame() == 0) return;
-  told_complete_ = true;
-  host_.async_did_paint(navigation_, layer_.frame(), engine_->content(), true,
+void Renderer::tell_painted(bool complete) {
+  told_complete_ = complete;
+  host_.async_did_paint(navigation_, layer_.frame(), engine_->content(), complete,
                         asio::bind_executor(loop_, ignore));
-  paint_around();
+  if (complete) paint_around();
+}
+
+void Renderer::tell_if_complete() {
+  const bool complete = is_shown_ && !is_loading() && pending_ == Redo::nothing;
+  if (complete && !told_complete_ && !waits_for_slots_) tell_painted(true);
 }
 
 bool Renderer::is_loading() const {

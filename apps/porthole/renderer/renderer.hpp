@@ -63,10 +63,11 @@ class Renderer final : private Resources {
   void layout();
   void show();
   void paint_around();
-  bool paint(const Rect& area);
+  void tell_painted(bool complete);
   void tell_if_complete();
   bool is_loading() const;
   Rect visible() const;
+  Rect around() const;
   void report(std::string_view url, std::string_view reason);
 
   asio::io_context& loop_;
@@ -95,6 +96,7 @@ class Renderer final : private Resources {
   Redo pending_ = Redo::nothing;
   bool has_page_ = false;
   bool is_parsed_ = false;
+  bool is_shown_ = false;
   bool is_work_scheduled_ = false;
   bool waits_for_slots_ = false;
   bool is_around_scheduled_ = false;

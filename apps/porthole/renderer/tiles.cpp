@@ -22,24 +22,6 @@ Rect place(const Tile& tile) {
           .height = tile_side};
 }
 
-/// Rows and columns from..to-1 that an area of the page lies on.
-struct Span {
-  std::int32_t first_row, end_row, first_column, end_column;
-  std::size_t count() const {
-    return end_row <= first_row || end_column <= first_column
-               ? 0
-               : static_cast<std::size_t>(end_row - first_row) *
-                     static_cast<std::size_t>(end_column - first_column);
-  }
-};
-
-Span span_of(const Rect& area, Size content) {
-  return {.first_row = area.y / tile_side,
-          .end_row = std::min(tiles_in(area.y + area.height), tiles_in(content.height)),
-          .first_column = area.x / tile_side,
-          .end_column = std::min(tiles_in(area.x + area.width), tiles_in(content.width))};
-}
-
 bool meets(const Rect& a, const Rect& b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
@@ -65,8 +47,6 @@ bulkhead::Result<Tiles> Tiles::create(Size viewport) {
 Tiles::Tiles(bulkhead::Region region, std::uint32_t slots)
     : region_(std::move(region)), states_(slots, State::free) {}
 
-std::size_t Tiles::count(const Rect& area, Size content) { return span_of(area, content).count(); }
-
 std::size_t Tiles::free_slots() const noexcept {
   return static_cast<std::size_t>(std::ranges::count(states_, State::free));
 }
@@ -86,18 +66,25 @@ void Tiles::invalidate() {
   for (Painted& painted : painted_) painted.current = false;
 }
 
-Tiles::Work Tiles::prepare(const Rect& area, Size content, std::size_t reserve) {
+std::size_t Tiles::current_within(const Rect& area) const {
+  return static_cast<std::size_t>(std::ranges::count_if(painted_, [&](const Painted& painted) {
+    return painted.current && meets(place(painted.tile), area);
+  }));
+}
+
+Tiles::Work Tiles::prepare(const Rect& area, Size content, Use use) {
   Work work;
-  std::size_t left = free_slots();
-  const Span span = span_of(area, content);
-  for (std::int32_t row = span.first_row; row < span.end_row; ++row) {
-    for (std::int32_t column = span.first_column; column < span.end_column; ++column) {
+  const std::int32_t end_row = std::min(tiles_in(area.y + area.height), tiles_in(content.height));
+  const std::int32_t end_column = std::min(tiles_in(area.x + area.width), tiles_in(content.width));
+  for (std::int32_t row = area.y / tile_side; row < end_row; ++row) {
+    for (std::int32_t column = area.x / tile_side; column < end_column; ++column) {
       const bool is_there = std::ranges::any_of(painted_, [&](const Painted& painted) {
         return painted.current && painted.tile.row == row && painted.tile.column == column;
       });
       if (is_there) continue;
       const auto free = std::ranges::find(states_, State::free);
-      if (free == states_.end() || left-- <= reserve) {
+      const bool is_full = use == Use::in_advance && painted_.size() >= slots() / 2;
+      if (free == states_.end() || is_full) {
         work.enough = false;
         return work;
       }
@@ -113,7 +100,8 @@ Tiles::Work Tiles::prepare(const Rect& area, Size content, std::size_t reserve) 
   return work;
 }
 
-Submission Tiles::submission(const Rect& area) {
+Submission Tiles::submission(const Rect& visible, const Rect& around) {
+  const Rect& area = current_within(around) <= slots() / 2 ? around : visible;
   Submission all;
   std::erase_if(painted_, [&](const Painted& painted) {
     if (painted.current && meets(place(painted.tile), area)) return false;

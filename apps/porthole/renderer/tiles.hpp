@@ -8,7 +8,7 @@
 // STATE of a slot:
 //   free -> painted       prepare()
 //   painted -> shown      submission() names it
-//   painted -> free       invalidate() or prepare() drops it before it was submitted
+//   painted -> free       invalidate() or submission() drops it before it was shown
 //   shown -> leaving      submission() does not name it any more
 //   leaving -> free       released(); restart(), as whoever had it is gone
 // TRUST: a release of a slot in any other state is a lie or late, and changes nothing.
@@ -38,19 +38,25 @@ class Tiles {
   /// The page looks different: no tile is up to date.
   void invalidate();
 
+  enum class Use : std::uint8_t {
+    needed,
+    /// For later: stops where the slots of one viewport are in use, so that the other half is there
+    /// when all of it has to be painted anew.
+    in_advance,
+  };
+
   /// What is missing to show `area` (of the page), each with its memory. REQUIRES: the caller
-  /// paints them before the next call. False in `enough` when there were too few free slots,
-  /// leaving `reserve` of them: again after released().
+  /// paints them before the next call. False in `enough` when there were too few free slots: again
+  /// after released(), which will come.
   struct Work {
     std::vector<PaintTarget> targets;
     bool enough = true;
   };
-  Work prepare(const Rect& area, Size content, std::size_t reserve = 0);
-  /// How many tiles an area is made of.
-  static std::size_t count(const Rect& area, Size content);
+  Work prepare(const Rect& area, Size content, Use use = Use::needed);
 
-  /// All tiles within `area` that are up to date; others are given up.
-  Submission submission(const Rect& area);
+  /// All tiles that are up to date within `around`, or within `visible` where those would be more
+  /// than half of the slots; others are given up.
+  Submission submission(const Rect& visible, const Rect& around);
   void released(std::span<const std::uint32_t> slots);
   /// A new gpu process: nobody holds what is not shown.
   void restart();
@@ -64,6 +70,7 @@ class Tiles {
 
   explicit Tiles(bulkhead::Region region, std::uint32_t slots);
   void give_up(std::uint32_t slot);
+  std::size_t current_within(const Rect& area) const;
 
   bulkhead::Region region_;
   std::vector<State> states_;

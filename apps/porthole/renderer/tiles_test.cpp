@@ -45,10 +45,10 @@ TEST(tiles, nothing_is_painted_beyond_the_page) {
 TEST(tiles, a_shown_slot_is_not_painted_until_it_is_released) {
   auto tiles = bulkhead::or_throw(Tiles::create(viewport));
   tiles.prepare(top, content);
-  const auto first = slots_of(tiles.submission(top));
+  const auto first = slots_of(tiles.submission(top, top));
   tiles.invalidate();
   tiles.prepare(top, content);
-  const auto second = slots_of(tiles.submission(top));
+  const auto second = slots_of(tiles.submission(top, top));
   for (const std::uint32_t slot : second) EXPECT_EQ(std::ranges::count(first, slot), 0);
   const std::size_t before = tiles.free_slots();
   tiles.released(second);  // a lie: they are shown
@@ -65,7 +65,7 @@ TEST(tiles, without_free_slots_one_has_to_wait) {
   std::vector<std::uint32_t> first;
   for (int i = 0; i < 6; ++i) {
     ASSERT_TRUE(tiles.prepare(top, content).enough) << i;
-    const auto slots = slots_of(tiles.submission(top));
+    const auto slots = slots_of(tiles.submission(top, top));
     if (i == 0) first = slots;
     tiles.invalidate();
   }
@@ -86,21 +86,32 @@ TEST(tiles, what_was_painted_but_never_shown_is_free_again) {
 TEST(tiles, a_new_gpu_process_holds_only_what_is_shown) {
   auto tiles = bulkhead::or_throw(Tiles::create(viewport));
   tiles.prepare(top, content);
-  tiles.submission(top);
+  tiles.submission(top, top);
   tiles.invalidate();
   tiles.prepare(top, content);
-  tiles.submission(top);
+  tiles.submission(top, top);
   EXPECT_EQ(tiles.free_slots(), tiles.slots() - 4U);
   tiles.restart();
   EXPECT_EQ(tiles.free_slots(), tiles.slots() - 2U);
 }
 
-TEST(tiles, a_reserve_is_left_for_what_is_more_important) {
+TEST(tiles, what_is_painted_in_advance_leaves_room_for_a_whole_viewport) {
   auto tiles = bulkhead::or_throw(Tiles::create(viewport));
   const Rect all{.x = 0, .y = 0, .width = 512, .height = 4096};
-  const auto work = tiles.prepare(all, content, 5);
-  EXPECT_FALSE(work.enough);
-  EXPECT_EQ(tiles.free_slots(), 5U);
+  tiles.prepare(top, content);
+  EXPECT_FALSE(tiles.prepare(all, content, Tiles::Use::in_advance).enough);
+  EXPECT_EQ(tiles.free_slots(), tiles.slots() / 2U);
+  EXPECT_EQ(tiles.submission(top, all).tiles.size(), tiles.slots() / 2U);
+}
+
+TEST(tiles, what_lies_around_stays_while_there_is_room) {
+  auto tiles = bulkhead::or_throw(Tiles::create(viewport));
+  const Rect four_rows{.x = 0, .y = 0, .width = 512, .height = 1024};
+  const Rect second{.x = 0, .y = 256, .width = 512, .height = 256};
+  tiles.prepare({.x = 0, .y = 0, .width = 512, .height = 768}, content);
+  EXPECT_EQ(tiles.submission(top, four_rows).tiles.size(), 6U);
+  tiles.prepare(four_rows, content);
+  EXPECT_EQ(tiles.submission(second, four_rows).tiles.size(), 2U);  // 8 would be too many
 }
 
 }  // namespace
