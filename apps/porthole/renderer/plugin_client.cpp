@@ -118,7 +118,8 @@ void Plugins::answered(const std::shared_ptr<Lane>& lane, bulkhead::Result<Plugi
     return fail_all(lane, lane->given_up);
   }
   if (lane->jobs.front().deaths++ == 0) return go_on(lane);
-  finish_first(lane, std::unexpected("the plugin for " + lane->mime_type + " died"));
+  finish_first(lane,
+               std::unexpected("the plugin for " + lane->mime_type + " died: " + error.sentence()));
 }
 
 void Plugins::finish_first(const std::shared_ptr<Lane>& lane, Outcome outcome) {

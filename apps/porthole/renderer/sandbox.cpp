@@ -16,7 +16,9 @@ bulkhead::Sandbox renderer_sandbox() {
   sandbox.limits.memory_bytes = std::uint64_t{512} << 20;
   // Bodies, decoded pictures and tiles.
   sandbox.limits.mapped_bytes = std::uint64_t{2} << 30;
-  sandbox.limits.descriptors = 1024;
+  // What all processes of this user have sent to each other and not yet received counts against it
+  // (unix(7), ETOOMANYREFS): a hundred tabs that begin together have a thousand of them under way.
+  sandbox.limits.descriptors = 8192;
   sandbox.limits.tasks = 32;
   return sandbox;
 }
