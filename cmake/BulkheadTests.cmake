@@ -75,10 +75,15 @@ function(bulkhead_test name)
   if(NOT "scenario" IN_LIST arg_LABELS OR "sanitized" IN_LIST arg_LABELS)
     add_dependencies(tests-sanitized ${name})
   endif()
+  # What takes something from all processes of the user runs alone.
+  set(alone)
+  if("alone" IN_LIST arg_LABELS)
+    set(alone RUN_SERIAL TRUE)
+  endif()
   # One label, as discovery cannot carry a list; `ctest -L threaded` matches inside it.
   string(JOIN "," labels ${arg_LABELS})
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 TEST_PREFIX ${name}.
-    TEST_FILTER "-misbehaving.*" PROPERTIES TIMEOUT ${limit} LABELS ${labels})
+    TEST_FILTER "-misbehaving.*" PROPERTIES TIMEOUT ${limit} LABELS ${labels} ${alone})
 endfunction()
 
 # Appends `threaded` to the list of labels when a source has a suite that says so.
@@ -128,6 +133,9 @@ foreach(source ${scenarios})
   # The victim of a hostile peer runs under AddressSanitizer, and so do coroutines (a bug of GCC 12).
   if(name MATCHES "hostile|coroutine")
     list(APPEND labels sanitized)
+  endif()
+  if(name MATCHES "under_way")
+    list(APPEND labels alone)
   endif()
   bulkhead_find_threaded(labels ${source})
   bulkhead_test(${name} LABELS ${labels} SOURCES ${source})

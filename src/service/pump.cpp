@@ -44,6 +44,7 @@ PumpState Session::pump() {
   state.wanted = !ended_ && !receiving_ && (!async_calls_.empty() || async_service_);
   state.blocked_on_send = !ended_ && !outbox_.empty() && !sending_;
   if (state.blocked_on_send) state.writable = writable(lock);
+  state.retry_soon = std::exchange(retry_soon_, false) && !ended_;
   pump_missed_ = !ended_ && (receiving_ || sending_);
   if (steps == steps_a_turn && pump_) pump_->schedule();
   return state;
@@ -56,6 +57,7 @@ FdView Session::readable(Lock& lock) {
   const auto made = channel_.link->readable();
   lock.lock();
   receiving_ = false;
+  if (!made && made.error() == ErrorKind::exhausted) retry_soon_ = true;
   if (waiting_ > 0) changed_.notify_all();
   return made ? *made : FdView{};
 }
@@ -66,6 +68,7 @@ FdView Session::writable(Lock& lock) {
   const auto made = channel_.link->writable();
   lock.lock();
   sending_ = false;
+  if (!made && made.error() == ErrorKind::exhausted) retry_soon_ = true;
   if (waiting_ > 0) changed_.notify_all();
   return made ? *made : FdView{};
 }

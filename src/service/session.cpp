@@ -4,6 +4,8 @@
 #include "service/session.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <thread>
 
 #include "os/condition.hpp"
 
@@ -18,9 +20,18 @@ namespace {
 // two sides that write to each other's full channels at once both get on.
 constexpr std::size_t small_frame_bytes = 32 * 1024;
 constexpr auto slice = std::chrono::milliseconds(5);
+constexpr auto moment = std::chrono::milliseconds(1);
+
+/// The kernel counts the descriptors that all processes of a user have under way, and refuses more
+/// to those with a low limit of their own, as a sandbox has: nobody here is at fault, and it passes.
+bool passes(const Error& error) noexcept {
+  return error == ErrorKind::exhausted &&
+         error.code() == std::error_code{ETOOMANYREFS, std::system_category()};
+}
 
 bool would_wait(const Error& error) noexcept {
-  return error == ErrorKind::full || error == ErrorKind::empty || error == ErrorKind::timed_out;
+  return error == ErrorKind::full || error == ErrorKind::empty || error == ErrorKind::timed_out ||
+         passes(error);
 }
 
 }  // namespace
@@ -73,6 +84,7 @@ Result<void> Session::send(Lock& lock, Outgoing& frame, Deadline deadline) {
   for (Deadline until = small ? os::no_wait : deadline;; until = earlier(deadline, slice)) {
     lock.unlock();
     sent = send_now(frame.bytes, frame.handles, until);
+    if (!sent && passes(sent.error())) std::this_thread::sleep_for(moment);
     lock.lock();
     if (sent || !would_wait(sent.error()) || (until != os::no_wait && deadline.expired())) break;
     Incoming buffer;
@@ -116,6 +128,7 @@ bool Session::flush_outbox(Lock& lock) {
     sending_ = false;
     if (waiting_ > 0) changed_.notify_all();
     if (!sent && would_wait(sent.error()) && !ended_) {
+      retry_soon_ = retry_soon_ || passes(sent.error());
       outbox_.push_front(std::move(front));
       return false;
     }
@@ -129,7 +142,10 @@ Session::Received Session::receive(Lock& lock, Incoming& buffer, Deadline deadli
   if (!flush_outbox(lock)) deadline = earlier(deadline, slice);
   lock.unlock();
   const auto received = channel_.link->receive(buffer.message, deadline);
+  const bool passing = !received && passes(received.error());
+  if (passing && deadline != os::no_wait) std::this_thread::sleep_for(moment);
   lock.lock();
+  retry_soon_ = retry_soon_ || passing;
   receiving_ = false;
   wake_missed_pump();
   if (waiting_ > 0) changed_.notify_all();

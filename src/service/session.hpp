@@ -187,6 +187,7 @@ class Session {
   std::deque<Waiting> outbox_;
   std::size_t outbox_bytes_ = 0;
   std::shared_ptr<Pump> pump_;
+  bool retry_soon_ = false;   ///< what stands in the way passes without a sign
   bool pump_missed_ = false;  ///< it found a role taken, and is to be run when that is given up
   std::optional<Service> async_service_;
   std::move_only_function<void(Result<void>)> async_service_ended_;

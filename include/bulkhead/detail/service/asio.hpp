@@ -83,6 +83,7 @@ class AsioPump final : public Pump, public std::enable_shared_from_this<AsioPump
     if (!parts_) return;
     watch(parts_->readable, state.wanted, state.readable);
     watch(parts_->writable, state.blocked_on_send, state.writable);
+    if (state.retry_soon) retry_later();
   }
 
   // Both descriptors poll readable: they are epoll descriptors over the channel's own.

@@ -156,6 +156,7 @@ BULKHEAD_API void abandon_call(Session& session, std::uint64_t call, Error error
 struct PumpState {
   bool wanted = false;           ///< calls, or a service, wait for what the peer sends
   bool blocked_on_send = false;  ///< frames wait for room
+  bool retry_soon = false;       ///< for what no descriptor tells
   FdView readable;
   FdView writable;
 };
