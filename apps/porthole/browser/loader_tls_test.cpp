@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // https against a real server of OpenSSL's command, with certificates that are made for the test.
+#include <array>
 #include <asio/io_context.hpp>
 #include <cstdio>
 #include <fcntl.h>
@@ -61,8 +62,8 @@ class OpenSsl {
   }
   std::string line() {
     const bulkhead::test::Waiting waiting{"a line of openssl's"};
-    char text[256];
-    return std::fgets(text, sizeof(text), output_.get()) ? text : "";
+    std::array<char, 256> text{};
+    return std::fgets(text.data(), text.size(), output_.get()) ? text.data() : "";
   }
 
  private:
