@@ -34,7 +34,7 @@ Sandbox plugin_rendering_sandbox(const PluginKind& kind) {
   made.limits.mapped_bytes = std::uint64_t{1} << 30;
   made.limits.file_bytes = std::uint64_t{512} << 20;
   made.limits.descriptors = 8192;  // those under way between all processes count (unix(7))
-  made.limits.tasks = 512;  // librsvg starts one for each processor
+  made.limits.tasks = 512;         // librsvg starts one for each processor
   return made;
 }
 
