@@ -24,7 +24,7 @@ class PortholeHang : public testing::Test {
 };
 
 TEST_F(PortholeHang, a_page_that_hangs_is_ended_when_the_time_is_over) {
-  Porthole porthole{options({"--hang-timeout", "2.5"})};
+  Porthole porthole{options({"--hang-timeout", "3"})};
   const auto other = porthole.picture(2);
   const auto said = porthole.command("go 1 about:hang");
   EXPECT_EQ(said["status"], "sad") << said.dump();

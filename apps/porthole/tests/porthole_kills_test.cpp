@@ -24,7 +24,6 @@ unsigned seed() {
   const char* given = std::getenv("BULKHEAD_TEST_SEED");
   const unsigned value =
       given ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
-  ::testing::Test::RecordProperty("seed", std::to_string(value));
   return value;
 }
 
@@ -65,7 +64,9 @@ void expect_all_well(Porthole& porthole) {
 }
 
 TEST(porthole_kills, after_many_random_kills_every_tab_reloads_and_nothing_is_left) {
-  std::mt19937 random{seed()};
+  const unsigned chance = seed();
+  SCOPED_TRACE("BULKHEAD_TEST_SEED=" + std::to_string(chance));
+  std::mt19937 random{chance};
   LoopbackServer server;
   serve_ten_pages(server);
   Porthole porthole{{.urls = ten_pages(server), .resolve = server.resolve()}};

@@ -21,9 +21,10 @@ const char* words(Fate fate) {
 
 PortholeOptions options(const LoopbackServer& server, const std::string& placement) {
   const auto urls = ten_pages(server);
+  // Long enough for honest pages on a machine that is busy.
   return {.urls = {urls[0], urls[2]},
           .resolve = server.resolve(),
-          .more = {"--placement=" + placement, "--hang-timeout", "1"}};
+          .more = {"--placement=" + placement, "--hang-timeout", "3"}};
 }
 
 /// What becomes of the second tab when the first one crashes.
