@@ -54,13 +54,23 @@ Result<void> Receiver::prepare(Deadline deadline) {
   return {};
 }
 
+void Receiver::leave_alone() noexcept {
+  const std::uint32_t sends = binding_->sends();
+  streaming_ = sends == std::exchange(sends_, sends);
+  const auto taken = reader_->take_stock();
+  if (!streaming_) return;
+  // Each look at the tail takes its line from the sender, who waits for it with the next message; a
+  // receiver that is the quicker of the two then looks for every few. So it looks again only after
+  // a time in which about as much has been sent as it has just taken, and no more than that.
+  const auto pauses = std::min<std::uint64_t>(most_pauses, taken.records / 2 + taken.bytes / 1024);
+  for (std::uint64_t i = 0; i < pauses; ++i) relax();
+}
+
 void Receiver::back_off() noexcept {
   // A receiver that has caught up with a stream fights the sender for the lines of every message.
-  // Nothing was sent here since the last receive: a stream, not a ping-pong. A little later there
-  // is more to take at once; how much later is learned: long enough for a batch, and short as soon
-  // as nothing comes meanwhile.
-  const std::uint32_t sends = binding_->sends();
-  if (sends != std::exchange(sends_, sends)) return;
+  // A little later there is more to take at once; how much later is learned: long enough for a
+  // batch, and short as soon as nothing comes meanwhile.
+  if (!streaming_) return;
   for (int i = 0; i < pauses_; ++i) relax();
   if (!reader_->has_news() || reader_->backlog() > large_batch) {
     pauses_ = std::max(pauses_ / 2, fewest_pauses);
@@ -200,6 +210,7 @@ Result<void> Receiver::append(Bytes part) {
 Result<std::optional<Bytes>> Receiver::view(Deadline deadline) {
   if (binding_->options().trust != Trust::equal) return std::nullopt;
   if (!ready_ || !binding_->live()) BULKHEAD_TRY(prepare(deadline));
+  if (reader_->caught_up()) leave_alone();
   if (!reader_->has_news()) BULKHEAD_TRY(await_news(deadline));
   const auto record = reader_->record();
   if (record.header.flags != RecordHeader::none || record.header.size > largest_ ||

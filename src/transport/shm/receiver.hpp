@@ -32,7 +32,7 @@ class Receiver {
 
   /// As Link's.
   bool receive_at_once(Message& into) {
-    if (!ready_ || !binding_->live() || partial_ongoing_ || !reader_->has_news()) return false;
+    if (!ready_ || !binding_->live() || partial_ongoing_ || reader_->caught_up()) return false;
     const auto record = reader_->record();
     if (record.header.flags != RecordHeader::none || record.header.size > largest_) return false;
     const std::uint32_t size = record.header.size;
@@ -46,6 +46,7 @@ class Receiver {
   Result<void> receive(Message& into, Deadline deadline) {
     if (!ready_ || !binding_->live()) [[unlikely]]
       BULKHEAD_TRY(prepare(deadline));
+    if (reader_->caught_up()) leave_alone();
     if (!reader_->has_news()) {
       if (auto news = await_news(deadline); !news) [[unlikely]]
         return news;
@@ -70,6 +71,7 @@ class Receiver {
   Result<void> await_news(Deadline deadline);
   /// `empty`, or the end if it has come; success when news has.
   Result<void> no_news_now();
+  void leave_alone() noexcept;
   void back_off() noexcept;
   void give_back() noexcept {
     if (reader_->give_back()) reader_->ring();
@@ -90,6 +92,7 @@ class Receiver {
   std::size_t largest_ = 0;   // what a message may have
   std::uint32_t viewed_ = 0;  // size of the record that is looked at in place
   std::uint32_t sends_ = 0;   // of this end, at the last receive
+  bool streaming_ = false;    // nothing was sent between the last two batches
   int pauses_ = 4;            // of the next back_off()
   bool ready_ = false;        // the peer is there and no view is out
   bool view_out_ = false;

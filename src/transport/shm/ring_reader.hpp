@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <bulkhead/bytes.hpp>
 
@@ -30,11 +31,14 @@ class RingReader {
         bell_(&space_bell),
         head_(first_cursor),
         published_(first_cursor),
-        tail_(first_cursor) {}
+        tail_(first_cursor),
+        stock_(first_cursor) {}
 
+  /// All that is known to be there was consumed: the next look is at the peer's tail.
+  bool caught_up() const noexcept { return head_ == tail_.accepted(); }
   /// A record is there, or the peer has lied.
   bool has_news() noexcept {
-    if (head_ != tail_.accepted()) return true;
+    if (!caught_up()) return true;
     prefetch();
     return look_for_more();
   }
@@ -62,6 +66,7 @@ class RingReader {
   /// True: give_back() is to be called.
   bool consume(std::uint32_t size) noexcept {
     head_ += record_bytes(size);
+    ++records_;
     return head_ - published_ >= capacity_ / 8 || (peer_.wait_space() & 1) != 0;
   }
 
@@ -81,6 +86,15 @@ class RingReader {
 
   /// Wakes the peer's sender. One system call.
   void ring() noexcept;
+
+  /// Records and bytes consumed since the last call.
+  struct Batch {
+    std::uint64_t records;
+    std::uint64_t bytes;
+  };
+  Batch take_stock() noexcept {
+    return {std::exchange(records_, 0), head_ - std::exchange(stock_, head_)};
+  }
 
   /// Bytes of records that are known to be there.
   std::uint64_t backlog() const noexcept { return tail_.accepted() - head_; }
@@ -118,6 +132,8 @@ class RingReader {
   std::uint64_t published_;
   PeerCursor tail_;
   std::uint64_t rung_ = 0;
+  std::uint64_t records_ = 0;
+  std::uint64_t stock_;
   bool lied_to_ = false;
 };
 
