@@ -21,7 +21,10 @@ endif()
 add_library(bulkhead_objects OBJECT ${BULKHEAD_SOURCES})
 set_target_properties(bulkhead_objects PROPERTIES POSITION_INDEPENDENT_CODE ON)
 target_compile_features(bulkhead_objects PUBLIC cxx_std_23)
-target_compile_definitions(bulkhead_objects PUBLIC ASIO_STANDALONE ASIO_NO_DEPRECATED)
+# Asio 1.22 looks for aligned allocation before it knows the standard library, so that the answer depends on what
+# was included first, and one file may free what another allocated differently.
+set(asio_definitions ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_HAS_STD_ALIGNED_ALLOC=1)
+target_compile_definitions(bulkhead_objects PUBLIC ${asio_definitions})
 target_include_directories(bulkhead_objects
   PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src ${SECCOMP_INCLUDE_DIRS})
 target_link_libraries(bulkhead_objects PRIVATE bulkhead_flags Threads::Threads)
@@ -35,7 +38,7 @@ set_target_properties(bulkhead_static PROPERTIES OUTPUT_NAME bulkhead)
 foreach(form bulkhead bulkhead_static)
   add_library(bulkhead::${form} ALIAS ${form})
   target_compile_features(${form} PUBLIC cxx_std_23)
-  target_compile_definitions(${form} INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
+  target_compile_definitions(${form} INTERFACE ${asio_definitions}
     $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT=1>)
   target_include_directories(${form} INTERFACE
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -142,6 +142,7 @@ if(EXISTS ${porthole}/main.cpp)
       cmake_path(GET source STEM name)
       bulkhead_test(${name} LABELS porthole SOURCES ${source})
       target_link_libraries(${name} PRIVATE porthole_test_support)
+      target_compile_definitions(${name} PRIVATE PORTHOLE_HANDBOOK="${PROJECT_SOURCE_DIR}/docs/handbook")
       if(name MATCHES "hostile")  # is the browser itself, with a renderer of its own
         target_link_libraries(${name} PRIVATE ${kinds})
       endif()

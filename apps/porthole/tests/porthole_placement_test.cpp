@@ -5,7 +5,9 @@
 // table of the handbook.
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <sstream>
 
 #include "tests/loopback_server.hpp"
 #include "tests/porthole_run.hpp"
@@ -17,6 +19,29 @@ enum class Fate : std::uint8_t { one_tab, everything };
 
 const char* words(Fate fate) {
   return fate == Fate::one_tab ? "that tab is sad, the others go on" : "all tabs are gone";
+}
+
+struct Row {
+  const char* event;
+  const char* apart;
+  const char* together;
+};
+
+/// The failure table of the handbook, as it stands in its page.
+std::string handbook_table() {
+  std::ifstream file{PORTHOLE_HANDBOOK "/failure.html"};
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string page = text.str();
+  const auto begin = page.find("<!-- failure-table: begin");
+  const auto end = page.find("<!-- failure-table: end");
+  if (begin == std::string::npos || end == std::string::npos) return {};
+  return page.substr(begin, end - begin);
+}
+
+std::string in_html(const Row& row) {
+  return std::string{"<td class=\"key\">"} + row.event + "</td><td class=\"good\">" + row.apart +
+         "</td><td class=\"bad\">" + row.together + "</td>";
 }
 
 PortholeOptions options(const LoopbackServer& server, const std::string& placement) {
@@ -78,9 +103,14 @@ TEST(porthole_placement, the_same_crash_and_the_same_hang_take_one_tab_or_everyt
   const Fate hang_together = hang(server, "thread");
   EXPECT_NE(crash_apart, crash_together);
   EXPECT_NE(hang_apart, hang_together);
+  const Row rows[] = {{"a page crashes", words(crash_apart), words(crash_together)},
+                      {"a page hangs", words(hang_apart), words(hang_together)}};
   std::printf("%-24s  %-34s  %s\n", "", "a process for each role", "threads of one process");
-  std::printf("%-24s  %-34s  %s\n", "a page crashes", words(crash_apart), words(crash_together));
-  std::printf("%-24s  %-34s  %s\n", "a page hangs", words(hang_apart), words(hang_together));
+  const std::string table = handbook_table();
+  for (const Row& row : rows) {
+    std::printf("%-24s  %-34s  %s\n", row.event, row.apart, row.together);
+    EXPECT_TRUE(table.contains(in_html(row))) << "the handbook says otherwise of: " << row.event;
+  }
 }
 
 }  // namespace
