@@ -4,6 +4,7 @@
 // of a channel; and what it is refused in either stage.
 #include <algorithm>
 #include <asio/io_context.hpp>
+#include <chrono>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -88,6 +89,13 @@ TEST_F(gpu_with_gl, composes_in_its_second_stage) {
   browser->set_scene(1, {30, 20}, {{page, {0, 0, 30, 20}}});
   EXPECT_EQ(pixel(paint(14, green), 29, 19), green);
   EXPECT_EQ(browser->composers.size(), 1U);
+}
+
+TEST_F(gpu_with_gl, leaves_its_driver_within_the_sandbox) {
+  if (const auto why = why_no_gl(GlUse::any); !why.empty()) GTEST_SKIP() << why;
+  Process gpu = or_throw(start(GlUse::any));
+  gpu.channel().close();
+  EXPECT_EQ(or_throw(gpu.wait(std::chrono::seconds(60))), Exit::exited(0));
 }
 
 TEST_F(gpu_with_gl, without_a_gpu_the_cpu_draws_and_the_reason_is_told) {
