@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <latch>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -201,6 +202,56 @@ TEST(sandbox_stages, the_second_binds_every_thread_or_is_refused) {
       {.sandbox = reading({place.path}), .arguments = arguments(place.path.string())}));
   EXPECT_THAT(message_of(child.channel()), HasSubstr("several threads"));
   EXPECT_EQ(or_throw(child.wait(30s)), violation("openat"));
+}
+
+/// No device of every machine has graphics; the calls reach its driver, which knows none of them.
+constexpr const char* device = "/dev/null";
+constexpr unsigned long graphics_call = 0xc0406400;  // DRM_IOCTL_VERSION
+
+Sandbox controlling() {
+  Sandbox made;
+  made.name = "controlling";
+  made.tighten = Sandbox::Tighten::allowed;
+  made.devices = {device};
+  made.control = Sandbox::Control::graphics;
+  return made;
+}
+
+std::string outcome_of_control(int file) {
+  return ::ioctl(file, graphics_call, nullptr) == 0 ? "done" : ::strerrorname_np(errno);
+}
+
+void open_and_keep_a_device(Bootstrap& boot) {
+  const Fd file = Fd::adopt(::open(device, O_RDWR | O_CLOEXEC));
+  tell(boot, file ? "opened" : ::strerrorname_np(errno));
+  tell(boot, outcome_of_control(file.native()));
+  tell(boot, outcome_of_open("/dev/zero"));
+  Sandbox next;
+  next.control = Sandbox::Control::graphics;
+  or_exit(boot.tighten(next));
+  tell(boot, outcome_of_control(file.native()));
+  const void* code =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  tell(boot, code == MAP_FAILED ? ::strerrorname_np(errno) : "mapped");
+  outcome_of_open(device);
+}
+
+TEST(sandbox_stages, a_device_is_opened_in_the_first_and_controlled_in_the_second) {
+  auto child = or_throw(spawn<open_and_keep_a_device>({.sandbox = controlling()}));
+  EXPECT_EQ(message_of(child.channel()), "opened");
+  EXPECT_EQ(message_of(child.channel()), "ENOTTY");
+  EXPECT_THAT(message_of(child.channel()), testing::AnyOf("ENOENT", "EACCES"));
+  EXPECT_EQ(message_of(child.channel()), "ENOTTY");
+  EXPECT_EQ(message_of(child.channel()), "EACCES");
+  EXPECT_EQ(or_throw(child.wait(30s)), violation("openat"));
+}
+
+void control_otherwise(Bootstrap&) { ::ioctl(0, TIOCSTI, ""); }
+void control_without(Bootstrap&) { ::ioctl(0, graphics_call, nullptr); }
+
+TEST(sandbox_stages, only_the_declared_kind_of_control_is_there) {
+  EXPECT_EQ(exit_of<control_otherwise>({.sandbox = controlling()}), violation("ioctl"));
+  EXPECT_EQ(exit_of<control_without>({.sandbox = loading()}), violation("ioctl"));
 }
 
 void ask_for_more(Bootstrap& boot) {

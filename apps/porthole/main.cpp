@@ -28,6 +28,7 @@ struct CommandLine {
   std::string table;
   std::string screenshot;
   std::string placement = "process";
+  std::string compositor = "auto";
   std::string profile = "none";
   std::uint32_t tab = 1;
   double hold_seconds = 0;
@@ -92,6 +93,12 @@ void declare(CLI::App& app, CommandLine& line) {
                  "Roles as processes, or, to compare, as threads of one process without sandbox")
       ->check(CLI::IsMember({"process", "thread"}))
       ->capture_default_str();
+  app.add_option(
+         "--compositor", line.compositor,
+         "What draws: GL on a GPU, or the CPU where there is none (auto); the CPU; GL, also "
+         "on software")
+      ->check(CLI::IsMember({"auto", "cpu", "gl"}))
+      ->capture_default_str();
   app.add_option("--resolve", line.resolve, "Do not look this host up")
       ->type_name("HOST:PORT:ADDRESS")
       ->expected(1)
@@ -105,8 +112,16 @@ void declare(CLI::App& app, CommandLine& line) {
   app.add_option("URL", line.inputs, "URLs, files or hosts: a tab each");
 }
 
+porthole::CompositorChoice choice_of(const std::string& compositor) {
+  using porthole::CompositorChoice;
+  if (compositor == "cpu") return CompositorChoice::cpu;
+  return compositor == "gl" ? CompositorChoice::gl : CompositorChoice::automatic;
+}
+
 BrowserOptions browser_options(const CommandLine& line) {
-  BrowserOptions options{.window = size_of(line.size), .resolve = line.resolve};
+  BrowserOptions options{.window = size_of(line.size),
+                         .compositor = choice_of(line.compositor),
+                         .resolve = line.resolve};
   if (line.placement == "thread") options.placement = bulkhead::Placement::thread;
   if (line.hang_seconds > 0) options.hang_timeout = milliseconds_of(line.hang_seconds);
   if (line.profile != "none") options.profile = line.profile;
@@ -137,7 +152,7 @@ int main(int argc, char** argv) {
   declare(app, line);
   CLI11_PARSE(app, argc, argv);
   raise_descriptor_limit();
-  if (line.self_test) return porthole::run_self_test();
+  if (line.self_test) return porthole::run_self_test(gl_use(choice_of(line.compositor)));
   if (!line.headless) {
     return refuse("there is no window yet; use --headless --screenshot OUT.png URL...");
   }

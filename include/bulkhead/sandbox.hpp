@@ -20,7 +20,7 @@
 // Namespaces and Landlock are not allowed everywhere (containers, hardened hosts); they add to the
 // filter, so they are best effort unless declared `required`, and SandboxReport tells what was
 // achieved. Never silently less: what a declaration depends on is required whatever is written here
-// (readable or writable folders need Landlock or an own root folder, the latter being part of the
+// (folders and devices need Landlock or an own root folder, the latter being part of the
 // namespaces; Network::none without a filter needs an own network namespace).
 //
 // A forbidden system call ends the process: its Exit is a sandbox_violation that names the call.
@@ -50,6 +50,9 @@ struct Sandbox {
   /// `allowed`: the role may make it stricter by Bootstrap::tighten(), and so may whatever else runs
   /// in it. Never wider.
   enum class Tighten : std::uint8_t { none, allowed };
+  /// Control calls, ioctl(2), of devices that are open. `graphics`: of the kernel's graphics drivers,
+  /// drm(7); these are many and large, so give them to no process that meets strangers' code.
+  enum class Control : std::uint8_t { none, graphics };
   enum class Need : std::uint8_t {
     off,          ///< not wanted
     best_effort,  ///< as far as this system lets us; the report says
@@ -82,6 +85,7 @@ struct Sandbox {
   Network network = Network::none;
   Threads threads = Threads::allowed;
   Tighten tighten = Tighten::none;
+  Control control = Control::none;
   Need namespaces = Need::best_effort;
   Need landlock = Need::best_effort;
   /// Files, or folders with all that is in them. Relative paths start at the child's folder.
@@ -91,13 +95,16 @@ struct Sandbox {
   /// As readable, and shared objects in them may be loaded (dlopen). Whoever can load code runs code:
   /// a loaded object is as free as this declaration, from its constructors on.
   std::vector<std::string> loadable{};
+  /// Device files, or folders of them, that may be opened for reading and writing. What can be done
+  /// with them beyond that, `control` says.
+  std::vector<std::string> devices{};
   Limits limits{};
 
   /// False for sandbox::none and its like: nothing is asked for.
   bool confines() const noexcept {
     return calls != Calls::all || network != Network::inherit || threads != Threads::allowed ||
            namespaces != Need::off || landlock != Need::off || !readable.empty() ||
-           !writable.empty() || !loadable.empty() ||
+           !writable.empty() || !loadable.empty() || !devices.empty() || control != Control::none ||
            limits != Limits{.memory_bytes = 0,
                             .mapped_bytes = 0,
                             .file_bytes = 0,

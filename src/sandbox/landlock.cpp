@@ -55,13 +55,15 @@ Ruleset everything(int abi, Sandbox::Network network) {
   return set;
 }
 
-/// Never to start programs, make devices or control them; nor special files that others may open.
+/// Never to start programs or to make devices; nor special files that others may open. Which
+/// control calls of a declared device there are, the filter says.
 std::uint64_t rights(Grant::Use use, bool folder, std::uint64_t handled) {
   constexpr auto reading = file_read | folder_read;
   constexpr auto never = file_execute | device_ioctl | make_character_device | make_block_device |
                          make_socket | make_fifo;
-  const auto wanted = use == Grant::Use::write ? handled & ~never : reading;
-  constexpr auto of_files = file_read | file_write | truncate;
+  auto wanted = use == Grant::Use::write ? handled & ~never : reading;
+  if (use == Grant::Use::device) wanted |= file_write | device_ioctl;
+  constexpr auto of_files = file_read | file_write | truncate | device_ioctl;
   return wanted & handled & (folder ? ~std::uint64_t{0} : of_files);
 }
 

@@ -124,6 +124,17 @@ void code_of_files(Entries& list) {
       {"mmap", {masked(2, PROT_EXEC | PROT_WRITE, PROT_EXEC), masked(3, flags, MAP_PRIVATE)}});
 }
 
+/// Of the kind of drm(7), by the byte of ioctl(2) that tells kinds apart. Drivers in the process also
+/// ask whether two descriptors are one (kcmp), and make a page of code at their start; they do
+/// without either.
+void graphics(Entries& list) {
+  constexpr std::uint64_t kind = 'd' << 8;
+  list.push_back({"ioctl", {masked(1, 0xff00, kind)}});
+  answer(list, EPERM, {"kcmp"});
+  constexpr std::uint64_t both = PROT_EXEC | PROT_WRITE;
+  list.push_back({"mmap", {masked(2, both, both)}, EACCES});
+}
+
 /// For tighten(). Filters and rules only ever add up; one that would hand calls to somebody else
 /// (a listener) is not among them.
 void second_stage(Entries& list) {
@@ -216,6 +227,14 @@ void files_read_only(Entries& list) {
   list.push_back({"openat", {masked(2, writing, O_RDONLY)}});
 }
 
+/// For writing too: root folder and Landlock tell the devices from what is only readable.
+void files_of_devices(Entries& list) {
+  constexpr std::uint32_t o_tmpfile = 020000000;  // without O_DIRECTORY
+  constexpr std::uint32_t making = O_CREAT | O_TRUNC | o_tmpfile;
+  list.push_back({"open", {masked(1, making, 0)}});
+  list.push_back({"openat", {masked(2, making, 0)}});
+}
+
 void files_writable(Entries& list) {
   allow(list,
         {"open", "openat", "creat", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename",
@@ -256,7 +275,8 @@ std::vector<Entry> profile(const Sandbox& sandbox) {
   threads(list, sandbox.threads);
   clocks_and_signals(list);
   process(list);
-  const bool reads = !sandbox.readable.empty() || !sandbox.loadable.empty();
+  const bool reads =
+      !sandbox.readable.empty() || !sandbox.loadable.empty() || !sandbox.devices.empty();
   if (!reads && sandbox.writable.empty()) {
     files_none(list);
   } else {
@@ -264,10 +284,13 @@ std::vector<Entry> profile(const Sandbox& sandbox) {
   }
   if (!sandbox.writable.empty()) {
     files_writable(list);
+  } else if (!sandbox.devices.empty()) {
+    files_of_devices(list);
   } else if (reads) {
     files_read_only(list);
   }
   if (!sandbox.loadable.empty()) code_of_files(list);
+  if (sandbox.control == Sandbox::Control::graphics) graphics(list);
   if (sandbox.tighten == Sandbox::Tighten::allowed) second_stage(list);
   if (sandbox.network == Sandbox::Network::inherit) network(list);
   for (const std::string_view call : sanitizer_calls) list.push_back({.call = call});

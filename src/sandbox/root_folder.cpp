@@ -46,7 +46,8 @@ Result<Tree> copy_tree(const Grant& grant) {
   Fd mount = Fd::adopt(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, path.c_str(),
                                                   open_tree_clone | O_CLOEXEC | at_recursive)));
   if (!mount) return os::failed("copy mounts of", path);
-  MountAttributes attributes{.set = attribute_no_suid | attribute_no_device};
+  MountAttributes attributes{.set = attribute_no_suid};
+  if (grant.use != Grant::Use::device) attributes.set |= attribute_no_device;
   // Mapping code needs it too; starting programs is refused by Landlock and the filter.
   if (grant.use != Grant::Use::load) attributes.set |= attribute_no_exec;
   if (grant.use != Grant::Use::write) attributes.set |= attribute_read_only;
@@ -127,6 +128,7 @@ Result<std::vector<Grant>> grants(const Sandbox& sandbox) {
   for (const auto& path : sandbox.readable) BULKHEAD_TRY(add_grant(list, path, Grant::Use::read));
   for (const auto& path : sandbox.writable) BULKHEAD_TRY(add_grant(list, path, Grant::Use::write));
   for (const auto& path : sandbox.loadable) BULKHEAD_TRY(add_grant(list, path, Grant::Use::load));
+  for (const auto& path : sandbox.devices) BULKHEAD_TRY(add_grant(list, path, Grant::Use::device));
   std::ranges::stable_sort(list, {}, [](const Grant& grant) { return grant.path.size(); });
   return list;
 }

@@ -14,7 +14,7 @@ namespace bulkhead::sandbox {
 
 /// A declared file or folder, absolute.
 struct Grant {
-  enum class Use : std::uint8_t { read, write, load };
+  enum class Use : std::uint8_t { read, write, load, device };
   std::string path;
   Use use = Use::read;
 };

@@ -46,7 +46,9 @@ TEST(declaration, that_asks_for_anything_confines) {
         +[](Sandbox& s) { s.network = Sandbox::Network::none; },
         +[](Sandbox& s) { s.landlock = Sandbox::Need::best_effort; },
         +[](Sandbox& s) { s.readable.emplace_back("/"); },
-        +[](Sandbox& s) { s.loadable.emplace_back("/"); }}) {
+        +[](Sandbox& s) { s.loadable.emplace_back("/"); },
+        +[](Sandbox& s) { s.devices.emplace_back("/dev/null"); },
+        +[](Sandbox& s) { s.control = Sandbox::Control::graphics; }}) {
     Sandbox changed = none;
     change(changed);
     EXPECT_TRUE(changed.confines());
@@ -93,6 +95,16 @@ TEST(profile, maps_code_only_where_it_is_declared_and_reads_there) {
   EXPECT_EQ(verdict_of(loading, SYS_landlock_restrict_self), Verdict::allow);
 }
 
+TEST(profile, controls_devices_only_when_it_is_declared) {
+  EXPECT_EQ(verdict_of(compute_only, SYS_kcmp), Verdict::violation);
+  Sandbox drawing = compute_only;
+  drawing.control = Sandbox::Control::graphics;
+  EXPECT_EQ(verdict_of(drawing, SYS_kcmp), Verdict::answer);
+  EXPECT_EQ(verdict_of(drawing, SYS_openat), Verdict::violation);
+  drawing.devices.emplace_back("/dev/null");
+  EXPECT_EQ(verdict_of(drawing, SYS_openat), Verdict::by_argument);
+}
+
 Sandbox with(void (*change)(Sandbox&)) {
   Sandbox made = compute_only;
   change(made);
@@ -105,6 +117,7 @@ TEST(second_stage, names_what_would_make_it_wider) {
     s.readable = {"/usr/share", "/etc/fonts/"};
     s.writable = {"/tmp/own"};
     s.loadable = {"/usr/lib"};
+    s.devices = {"/dev/dri"};
   });
   EXPECT_EQ(wider(now, now), "");
   EXPECT_EQ(wider(now, none), "calls");
@@ -113,6 +126,8 @@ TEST(second_stage, names_what_would_make_it_wider) {
             "network");
   EXPECT_EQ(wider(compute_only, with([](Sandbox& s) { s.tighten = Sandbox::Tighten::allowed; })),
             "tighten");
+  EXPECT_EQ(wider(compute_only, with([](Sandbox& s) { s.control = Sandbox::Control::graphics; })),
+            "control");
   const auto only = [](auto field, const char* path) {
     Sandbox made = compute_only;
     made.threads = Sandbox::Threads::none;
@@ -128,6 +143,8 @@ TEST(second_stage, names_what_would_make_it_wider) {
   }
   EXPECT_EQ(wider(now, only(&Sandbox::writable, "/usr/share")), "writable /usr/share");
   EXPECT_EQ(wider(now, only(&Sandbox::loadable, "/tmp/own")), "loadable /tmp/own");
+  EXPECT_EQ(wider(now, only(&Sandbox::devices, "/dev/dri/card0")), "");
+  EXPECT_EQ(wider(now, only(&Sandbox::devices, "/dev/null")), "devices /dev/null");
 }
 
 TEST(violation, has_the_name_of_the_call) {

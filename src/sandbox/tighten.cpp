@@ -85,6 +85,7 @@ std::string wider(const Sandbox& now, const Sandbox& next) {
   if (next.network > now.network) return "network";
   if (next.threads > now.threads) return "threads";
   if (next.tighten > now.tighten) return "tighten";
+  if (next.control > now.control) return "control";
   const auto readable = joined(joined(now.readable, now.writable), now.loadable);
   if (auto path = first_outside(next.readable, readable); !path.empty()) return "readable " + path;
   if (auto path = first_outside(next.writable, now.writable); !path.empty()) {
@@ -92,6 +93,9 @@ std::string wider(const Sandbox& now, const Sandbox& next) {
   }
   if (auto path = first_outside(next.loadable, now.loadable); !path.empty()) {
     return "loadable " + path;
+  }
+  if (auto path = first_outside(next.devices, now.devices); !path.empty()) {
+    return "devices " + path;
   }
   return {};
 }

@@ -2,7 +2,7 @@
 // Makes every system call by its number under the filter of a profile, each in a process of its
 // own with arguments that fit none of them, and prints "NUMBER NAME VERDICT OUTCOME". For sandbox_test.cpp.
 //
-//   syscall_matrix PROFILE        compute, network, read, write, load, tighten
+//   syscall_matrix PROFILE        compute, network, read, write, load, tighten, devices, graphics
 //   syscall_matrix PROFILE lists  what the profile allows (beyond compute), for docs/sandbox.md
 #include <cerrno>
 #include <csignal>
@@ -107,6 +107,8 @@ int main(int argc, char** argv) {
   if (name == "read") profile.readable = {"/"};
   if (name == "write") profile.writable = {"/"};
   if (name == "load") profile.loadable = {"/"};
+  if (name == "devices") profile.devices = {"/dev/null"};
+  if (name == "graphics") profile.control = Sandbox::Control::graphics;
   if (name == "tighten") profile.tighten = Sandbox::Tighten::allowed;
   if (argc > 2) {
     print_lists(profile, name == "compute" ? nullptr : &sandbox::compute_only);

@@ -109,7 +109,8 @@ std::string cell(std::uint64_t number) {
 std::string process_row(const ProcessRow& row) {
   const std::string tab =
       row.tab ? std::to_string(static_cast<std::uint32_t>(*row.tab)) : std::string{};
-  const std::string kind = row.plugin.empty() ? row.kind : row.kind + " (" + row.plugin + ")";
+  const std::string& more = row.plugin.empty() ? row.composer : row.plugin;
+  const std::string kind = more.empty() ? row.kind : row.kind + " (" + more + ")";
   return "<tr>" + cell(kind) + cell(static_cast<std::uint64_t>(row.pid)) + cell(tab) +
          cell(row.site.value_or("")) + cell(row.rss_kb) + cell(joined(row.sandbox)) + "</tr>\n";
 }

@@ -71,7 +71,8 @@ Browser::Browser(asio::io_context& loop, asio::thread_pool& workers, BrowserOpti
       loops_{.loop = loop, .workers = workers},
       roles_(options_.placement),
       loader_(loop, loader_options()),
-      gpu_(loops_, roles_, [this](const std::string& line) { report("gpu", line); }),
+      gpu_(loops_, roles_, options_.compositor,
+           [this](const std::string& line) { report("gpu", line); }),
       plugins_(
           loops_, roles_,
           [this](const std::string& about, const std::string& reason) { report(about, reason); }),
@@ -240,8 +241,8 @@ std::unique_ptr<Load> Browser::own_page(const std::string& url,
   if (url == "about:processes") {
     asio::post(loop_, [this, finish] { finish(processes_page(processes())); });
   } else {
-    asio::post(loops_.workers, [this, finish] {
-      asio::post(loop_, [finish, html = to_html(try_all_roles())] { finish(html); });
+    asio::post(loops_.workers, [this, finish, gl = gpu_.gl()] {
+      asio::post(loop_, [finish, html = to_html(try_all_roles(gl))] { finish(html); });
     });
   }
   return making;
@@ -268,6 +269,7 @@ std::vector<ProcessRow> Browser::processes() const {
   });
   if (const ChildProcess* gpu = gpu_.process(); gpu && gpu->running()) {
     rows.push_back(row_of("gpu", *gpu));
+    rows.back().composer = gpu_.composer();
   }
   return rows;
 }

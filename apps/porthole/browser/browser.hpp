@@ -37,6 +37,7 @@ namespace porthole {
 struct BrowserOptions {
   Size window{.width = 1280, .height = 800};
   bulkhead::Placement placement = bulkhead::Placement::process;
+  CompositorChoice compositor = CompositorChoice::automatic;
   /// A page that does not answer for so long is ended; it stays busy unless given.
   std::optional<std::chrono::milliseconds> hang_timeout = {};
   /// "HOST:PORT:ADDRESS": see LoaderOptions.

@@ -7,7 +7,7 @@
 
 #include <bulkhead/asio.hpp>
 
-#include "gpu/main.hpp"
+#include "gpu/render_node.hpp"
 #include "gpu/sandbox.hpp"
 
 namespace porthole {
@@ -17,6 +17,7 @@ using bulkhead::ErrorKind;
 using bulkhead::Result;
 
 constexpr int most_deaths = 3;
+constexpr std::chrono::minutes deaths_within{2};
 constexpr std::chrono::seconds hang_limit{5};
 constexpr std::chrono::seconds picture_limit{10};
 
@@ -32,6 +33,12 @@ bool fits(const Picture& picture, Size asked) {
 }
 
 }  // namespace
+
+GlUse gl_use(CompositorChoice choice) {
+  if (choice == CompositorChoice::gl) return GlUse::any;
+  if (choice == CompositorChoice::cpu) return GlUse::none;
+  return has_render_node() ? GlUse::hardware : GlUse::none;
+}
 
 /// One gpu process: what it is told, and what it says. Outlives it by its last message.
 class GpuProcess::Host {
@@ -73,6 +80,9 @@ class GpuProcess::Host {
     if (!watch.pong(token)) return misbehaved("answered a ping that nobody sent");
     if (owner_) owner_->answered_ = true;
   }
+  void composer(std::string name, std::string why_no_gl) {
+    if (owner_) owner_->told(name.substr(0, 200), why_no_gl.substr(0, 500));
+  }
 
   void misbehaved(const std::string& what) {
     if (owner_) owner_->misbehaved(what);
@@ -97,16 +107,17 @@ class GpuProcess::Host {
   HangWatch watch;
 };
 
-GpuProcess::GpuProcess(Loops& loops, const Roles& roles, Report report)
-    : loops_(loops), roles_(roles), report_(std::move(report)) {
+GpuProcess::GpuProcess(Loops& loops, const Roles& roles, CompositorChoice choice, Report report)
+    : loops_(loops), roles_(roles), gl_(gl_use(choice)), report_(std::move(report)) {
   start();
 }
 
 GpuProcess::~GpuProcess() { end(); }
 
 void GpuProcess::start() {
-  auto options = roles_.options("gpu", gpu_sandbox());
-  options.arguments = bulkhead::arguments(std::string());
+  auto options = roles_.options("gpu", gpu_sandbox(gl_));
+  options.arguments = bulkhead::arguments(std::string(), gl_);
+  composer_ = gl_ == GlUse::none ? "cpu" : "";
   answered_ = false;
   ChildProcess::Events events{.started = [this] { started(); },
                               .gone = [this](const std::string& how) { died(how); }};
@@ -136,8 +147,14 @@ void GpuProcess::died(const std::string& how) {
   const pid_t pid = child_->pid();
   if (host_) std::exchange(host_, nullptr)->disown();
   if (stopped_) return;
+  if (std::exchange(replaced_, false)) return start();
   report_("the gpu process (pid " + std::to_string(pid) + ") ended: " + how);
   deaths_in_a_row_ = answered_ ? 0 : deaths_in_a_row_ + 1;
+  if (gl_ != GlUse::none && fails_with_gl()) {
+    report_("three gpu processes have ended within two minutes: the CPU draws from now on");
+    go_without_gl();
+    return start();
+  }
   if (deaths_in_a_row_ >= most_deaths) return give_up(how);
   std::vector<RequestId> lost;
   for (auto& [id, capture] : captures_) {
@@ -157,6 +174,32 @@ void GpuProcess::give_up(const std::string& how) {
     answer(captures_.begin()->first,
            bulkhead::fail(no_picture("the gpu process does not start (" + how + ")")));
   }
+}
+
+void GpuProcess::told(std::string composer, const std::string& why_no_gl) {
+  if (gl_ == GlUse::none) return misbehaved("spoke of GL, with which it does not draw");
+  composer_ = std::move(composer);
+  if (why_no_gl.empty()) return;
+  report_("the CPU draws: " + why_no_gl);
+  if (roles_.are_threads()) return;  // the same one goes on; it has no sandbox to be changed
+  go_without_gl();
+  // What it was allowed for GL, another one need not be.
+  replaced_ = true;
+  misbehaved("has no GL");
+}
+
+/// One has died. Three in a row count however long they took.
+bool GpuProcess::fails_with_gl() {
+  const auto now = std::chrono::steady_clock::now();
+  deaths_with_gl_.push_back(now);
+  while (now - deaths_with_gl_.front() > deaths_within) deaths_with_gl_.pop_front();
+  return deaths_with_gl_.size() >= most_deaths || deaths_in_a_row_ >= most_deaths;
+}
+
+void GpuProcess::go_without_gl() {
+  gl_ = GlUse::none;
+  deaths_in_a_row_ = 0;
+  for (auto& [id, capture] : captures_) capture.deaths = 0;
 }
 
 void GpuProcess::misbehaved(const std::string& what) {

@@ -9,13 +9,17 @@
 //   running  -> starting     it died or did not answer for five seconds
 //   starting -> given_up     three in a row died without answering anything
 // A picture over which three of them died is not asked for again.
+// With GL: three that died within two minutes, or one that says that GL has failed, and from then on
+// they draw with the CPU, as if nothing had died before.
 //
 // Threads: the loop's. Blocking: never; whatever is told while none runs is kept.
 // Trust: what it answers is checked: numbers that nobody asked for, and pictures whose size is not
 // the scene's, end it like a crash.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,9 +34,16 @@
 #include "browser/hang_watch.hpp"
 #include "browser/loops.hpp"
 #include "browser/roles.hpp"
+#include "gpu/main.hpp"
 #include "interfaces/compositor.hpp"
 
 namespace porthole {
+
+/// What draws. `automatic`: GL on a GPU, and the CPU where there is none.
+enum class CompositorChoice : std::uint8_t { automatic, cpu, gl };
+
+/// What that comes to on this machine; looks for a GPU's device file.
+GlUse gl_use(CompositorChoice choice);
 
 class GpuProcess {
  public:
@@ -43,7 +54,7 @@ class GpuProcess {
   using Captured = std::function<void(bulkhead::Result<Picture>)>;
   using Report = std::function<void(const std::string& line)>;
 
-  GpuProcess(Loops& loops, const Roles& roles, Report report);
+  GpuProcess(Loops& loops, const Roles& roles, CompositorChoice choice, Report report);
   GpuProcess(const GpuProcess&) = delete;
   GpuProcess& operator=(const GpuProcess&) = delete;
   ~GpuProcess();
@@ -58,6 +69,10 @@ class GpuProcess {
 
   /// For the table of processes: null while none was started.
   const ChildProcess* process() const noexcept { return child_.get(); }
+  /// "cpu", "gl on ..." with what GL calls itself; empty while it starts with GL.
+  const std::string& composer() const noexcept { return composer_; }
+  /// With what the next one may draw.
+  GlUse gl() const noexcept { return gl_; }
   /// Ends it, and starts no other.
   void end();
 
@@ -87,15 +102,22 @@ class GpuProcess {
   void ask(RequestId id, Capture& capture);
   void answer(RequestId id, bulkhead::Result<Picture> picture);
   void give_up(const std::string& how);
+  void told(std::string composer, const std::string& why_no_gl);
+  bool fails_with_gl();
+  void go_without_gl();
   void misbehaved(const std::string& what);
 
   Loops& loops_;
   const Roles& roles_;
+  GlUse gl_;
   Report report_;
+  std::string composer_;
+  std::deque<std::chrono::steady_clock::time_point> deaths_with_gl_;
   std::shared_ptr<ChildProcess> child_;
   std::shared_ptr<Host> host_;
   bool stopped_ = false;
   bool answered_ = false;  ///< this one has answered something
+  bool replaced_ = false;  ///< this one is ended for one that draws with the CPU
   int deaths_in_a_row_ = 0;
   std::map<LayerId, Layer> layers_;
   std::map<std::uint32_t, Scene> scenes_;

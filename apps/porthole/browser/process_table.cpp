@@ -20,7 +20,8 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 Cells cells_of(const ProcessRow& row) {
-  return {row.plugin.empty() ? row.kind : row.kind + " " + row.plugin,
+  const std::string& more = row.plugin.empty() ? row.composer : row.plugin;
+  return {more.empty() ? row.kind : row.kind + " " + more,
           std::to_string(row.pid),
           std::to_string(row.ppid),
           row.tab ? number(*row.tab) : "-",
@@ -59,6 +60,7 @@ nlohmann::json to_json(const std::vector<ProcessRow>& rows) {
     if (row.site) entry["site"] = *row.site;
     if (row.tab) entry["tab"] = static_cast<std::uint32_t>(*row.tab);
     if (!row.plugin.empty()) entry["plugin"] = row.plugin;
+    if (!row.composer.empty()) entry["compositor"] = row.composer;
     table.push_back(std::move(entry));
   }
   return table;

@@ -28,6 +28,8 @@ struct ProcessRow {
   std::optional<TabId> tab = {};
   /// Of a plugin process: which one it loaded.
   std::string plugin = {};
+  /// Of the gpu process: what draws.
+  std::string composer = {};
   /// The layers in force.
   std::vector<std::string> sandbox = {};
   std::uint64_t rss_kb = 0;

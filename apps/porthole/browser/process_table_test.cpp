@@ -38,6 +38,12 @@ TEST(process_table, json_has_every_key_and_null_for_what_is_not) {
             R"("sandbox":["calls","limits"],"site":"file:","tab":2}])");
 }
 
+TEST(process_table, a_gpu_process_tells_what_draws) {
+  const std::vector<ProcessRow> rows{{.kind = "gpu", .pid = 12, .composer = "gl on softpipe"}};
+  EXPECT_EQ(to_json(rows)[0]["compositor"], "gl on softpipe");
+  EXPECT_TRUE(to_text(rows).contains("\ngpu gl on softpipe  12 ")) << to_text(rows);
+}
+
 TEST(process_table, only_layers_in_force_are_named) {
   using State = bulkhead::SandboxLayer::State;
   const bulkhead::SandboxReport report{

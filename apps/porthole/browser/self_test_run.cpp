@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "browser/roles.hpp"
-#include "gpu/main.hpp"
 #include "gpu/sandbox.hpp"
 #include "plugin/main.hpp"
 #include "plugin/registry.hpp"
@@ -51,9 +50,9 @@ Result<Process> start_renderer(std::string attempt) {
   return bulkhead::spawn<renderer_main>(std::move(options));
 }
 
-Result<Process> start_gpu(std::string attempt) {
-  auto options = Roles{bulkhead::Placement::process}.options("gpu", gpu_sandbox());
-  options.arguments = bulkhead::arguments(std::move(attempt));
+Result<Process> start_gpu(GlUse gl, std::string attempt) {
+  auto options = Roles{bulkhead::Placement::process}.options("gpu", gpu_sandbox(gl));
+  options.arguments = bulkhead::arguments(std::move(attempt), gl);
   return bulkhead::spawn<gpu_main>(std::move(options));
 }
 
@@ -77,13 +76,22 @@ std::string escaped(std::string_view text) {
 
 }  // namespace
 
-std::vector<RoleResults> try_all_roles() {
-  return {try_role("renderer", start_renderer),
-          try_role("plugin while it loads",
-                   [](const std::string& attempt) {
-                     return start_plugin(std::string(while_loading) + attempt);
-                   }),
-          try_role("plugin", start_plugin), try_role("gpu", start_gpu)};
+std::vector<RoleResults> try_all_roles(GlUse gl) {
+  std::vector<RoleResults> roles{
+      try_role("renderer", start_renderer),
+      try_role("plugin while it loads",
+               [](const std::string& attempt) {
+                 return start_plugin(std::string(while_loading) + attempt);
+               }),
+      try_role("plugin", start_plugin)};
+  if (gl != GlUse::none) {
+    roles.push_back(try_role("gpu while it loads", [gl](const std::string& attempt) {
+      return start_gpu(gl, std::string(while_loading) + attempt);
+    }));
+  }
+  roles.push_back(
+      try_role("gpu", [gl](std::string attempt) { return start_gpu(gl, std::move(attempt)); }));
+  return roles;
 }
 
 bool all_refused(const std::vector<RoleResults>& roles) {
@@ -125,8 +133,8 @@ std::string to_html(const std::vector<RoleResults>& roles) {
   return page;
 }
 
-int run_self_test() {
-  const auto roles = try_all_roles();
+int run_self_test(GlUse gl) {
+  const auto roles = try_all_roles(gl);
   std::cout << to_text(roles) << std::flush;
   return all_refused(roles) ? EXIT_SUCCESS : EXIT_FAILURE;
 }

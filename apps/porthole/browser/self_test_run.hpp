@@ -9,18 +9,20 @@
 #include <vector>
 
 #include "common/self_test.hpp"
+#include "gpu/main.hpp"
 
 namespace porthole {
 
 struct RoleResults {
-  /// "renderer", "plugin", "plugin while it loads", "gpu"
+  /// "renderer", "plugin", "plugin while it loads", "gpu", "gpu while it loads"
   std::string role;
   /// The layers in force, as the library tells them; or why none of its processes could be started.
   std::string sandbox = {};
   std::vector<AttemptResult> results = {};
 };
 
-std::vector<RoleResults> try_all_roles();
+/// The gpu process with what it would draw with.
+std::vector<RoleResults> try_all_roles(GlUse gl);
 
 bool all_refused(const std::vector<RoleResults>& roles);
 std::string to_text(const std::vector<RoleResults>& roles);
@@ -28,6 +30,6 @@ std::string to_text(const std::vector<RoleResults>& roles);
 std::string to_html(const std::vector<RoleResults>& roles);
 
 /// Prints the table; 0 only when everything was refused.
-int run_self_test();
+int run_self_test(GlUse gl);
 
 }  // namespace porthole

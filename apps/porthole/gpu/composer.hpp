@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Composer: draws layers over each other into one picture. The seam between what is shown, which
-// the service keeps, and how it is drawn: by the CPU (pixman_composer.hpp).
+// the service keeps, and how it is drawn: by the CPU (pixman_composer.hpp) or a GPU
+// (egl_composer.hpp).
 //
 // The surfaces' pixels belong to other processes, which may change them meanwhile: only what is
 // seen can suffer from that.
@@ -25,6 +26,8 @@ struct Surface {
     Point at{};
     /// tile_bytes of them.
     bulkhead::Bytes pixels;
+    /// The same for the same pixels of one producer, as long as it is honest; 0: not known.
+    std::uint64_t version = 0;
   };
 
   /// In the picture; what the tiles have beyond it is not seen.
@@ -34,6 +37,8 @@ struct Surface {
   /// Under the tiles.
   std::uint32_t background = 0;
   std::vector<Tile> tiles;
+  /// Who painted them: a number that nobody else ever has.
+  std::uint64_t producer = 0;
 };
 
 class Composer {

@@ -32,7 +32,7 @@ Process start(Placement placement) {
   const bool process = placement == Placement::process;
   return or_throw(spawn<gpu_main>({.name = "gpu",
                                    .sandbox = process ? gpu_sandbox() : sandbox::none,
-                                   .arguments = arguments(std::string()),
+                                   .arguments = arguments(std::string(), GlUse::none),
                                    .placement = placement,
                                    .mechanism = process ? Mechanism::shm : Mechanism::inproc}));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gpu/pixman_composer.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <pixman.h>
@@ -9,6 +8,7 @@
 
 #include <bulkhead/region.hpp>
 
+#include "gpu/box.hpp"
 #include "interfaces/layers.hpp"
 
 namespace porthole {
@@ -42,28 +42,14 @@ pixman_color_t color_of(std::uint32_t argb) {
   return {.red = channel(16), .green = channel(8), .blue = channel(0), .alpha = channel(24)};
 }
 
-/// What two rectangles share; empty when width or height is not positive. In 64 bits, as a place
-/// plus a page's length may leave 32.
-struct Box {
-  std::int64_t left, top, right, bottom;
-
-  static Box of(const Rect& rect) {
-    return {rect.x, rect.y, std::int64_t{rect.x} + rect.width, std::int64_t{rect.y} + rect.height};
-  }
-  Box cut(const Box& by) const {
-    return {std::max(left, by.left), std::max(top, by.top), std::min(right, by.right),
-            std::min(bottom, by.bottom)};
-  }
-  bool empty() const { return right <= left || bottom <= top; }
-  pixman_box32_t box32() const {
-    return {static_cast<std::int32_t>(left), static_cast<std::int32_t>(top),
-            static_cast<std::int32_t>(right), static_cast<std::int32_t>(bottom)};
-  }
-};
+pixman_box32_t box32(const Box& box) {
+  return {static_cast<std::int32_t>(box.left), static_cast<std::int32_t>(box.top),
+          static_cast<std::int32_t>(box.right), static_cast<std::int32_t>(box.bottom)};
+}
 
 Result<void> fill(pixman_image_t* picture, const Box& box, std::uint32_t argb) {
   const pixman_color_t color = color_of(argb);
-  const pixman_box32_t area = box.box32();
+  const pixman_box32_t area = box32(box);
   if (!pixman_image_fill_boxes(PIXMAN_OP_OVER, picture, &color, 1, &area)) {
     return fail(no_memory());
   }
@@ -74,11 +60,11 @@ Result<void> draw_tile(pixman_image_t* picture, const Box& seen, Point origin,
                        const Surface::Tile& tile) {
   const std::int64_t x = std::int64_t{origin.x} + tile.at.x;
   const std::int64_t y = std::int64_t{origin.y} + tile.at.y;
-  const Box part = Box{x, y, x + tile_side, y + tile_side}.cut(seen);
+  const Box part = Box::of_tile(x, y).cut(seen);
   if (part.empty()) return {};
   const Image source = image_of(tile.pixels.data(), {tile_side, tile_side});
   if (!source) return fail(no_memory());
-  const pixman_box32_t to = part.box32();
+  const pixman_box32_t to = box32(part);
   pixman_image_composite32(
       PIXMAN_OP_OVER, source.get(), nullptr, picture, static_cast<std::int32_t>(part.left - x),
       static_cast<std::int32_t>(part.top - y), 0, 0, to.x1, to.y1, to.x2 - to.x1, to.y2 - to.y1);
@@ -104,7 +90,7 @@ Result<Picture> PixmanComposer::compose(Size size, std::span<const Surface> surf
   Region region = BULKHEAD_TRY(Region::create(pixels * 4, {.name = "picture"}));
   const Image picture = image_of(region.bytes().data(), size);
   if (!picture) return fail(no_memory());
-  const Box window = Box::of({.x = 0, .y = 0, .width = size.width, .height = size.height});
+  const Box window = Box::of(size);
   BULKHEAD_TRY(fill(picture.get(), window, 0xffffffff));
   for (const Surface& surface : surfaces) BULKHEAD_TRY(draw(picture.get(), window, surface));
   BULKHEAD_TRY(region.freeze());

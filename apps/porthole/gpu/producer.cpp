@@ -10,8 +10,12 @@ namespace porthole {
 
 using namespace bulkhead;
 
-Producer::Producer(asio::io_context& loop, Channel channel, Events events)
-    : loop_(loop), channel_(std::move(channel)), client_(channel_), events_(std::move(events)) {}
+Producer::Producer(asio::io_context& loop, std::uint64_t number, Channel channel, Events events)
+    : loop_(loop),
+      number_(number),
+      channel_(std::move(channel)),
+      client_(channel_),
+      events_(std::move(events)) {}
 
 void Producer::start() {
   async_serve<LayerSink>(

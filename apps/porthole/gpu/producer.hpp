@@ -31,8 +31,8 @@ class Producer : public std::enable_shared_from_this<Producer> {
     std::function<void(std::string)> failed;
   };
 
-  /// `channel` must be `untrusted` and unused.
-  Producer(asio::io_context& loop, bulkhead::Channel channel, Events events);
+  /// `channel` must be `untrusted` and unused; `number` no other's.
+  Producer(asio::io_context& loop, std::uint64_t number, bulkhead::Channel channel, Events events);
 
   /// Serves from now on.
   void start();
@@ -41,6 +41,8 @@ class Producer : public std::enable_shared_from_this<Producer> {
 
   bool alive() const noexcept { return alive_; }
   const ShownLayer& layer() const noexcept { return layer_; }
+  /// See Surface::producer.
+  std::uint64_t number() const noexcept { return number_; }
 
   // LayerSink
   void segment(bulkhead::Region pixels, std::uint32_t slots);
@@ -52,6 +54,7 @@ class Producer : public std::enable_shared_from_this<Producer> {
   void ended(const bulkhead::Result<void>& outcome);
 
   asio::io_context& loop_;
+  std::uint64_t number_;
   bulkhead::Channel channel_;
   bulkhead::Remote<LayerClient> client_;
   Events events_;

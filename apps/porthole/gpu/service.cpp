@@ -52,7 +52,7 @@ void CompositorService::add_layer(LayerId id, Channel channel) {
   auto mine = distrusted(std::move(channel));
   if (!mine) return report(id, mine.error().sentence());
   auto producer = std::make_shared<Producer>(
-      loop_, std::move(*mine),
+      loop_, ++producers_, std::move(*mine),
       Producer::Events{
           .changed = [this] { answer_captures(); },
           .failed = [this, id](std::string reason) { report(id, std::move(reason)); },
@@ -81,6 +81,10 @@ void CompositorService::remove_scene(std::uint32_t output) {
 void CompositorService::capture(RequestId id, std::uint32_t output, std::vector<Awaited> awaited) {
   waiting_.push_back({.id = id, .output = output, .awaited = std::move(awaited)});
   answer_captures();
+}
+
+void CompositorService::tell_composer(std::string name, std::string why_no_gl) {
+  browser_.async_composer(std::move(name), std::move(why_no_gl), not_waited_for(loop_));
 }
 
 void CompositorService::ping(std::uint64_t token) {
@@ -126,6 +130,7 @@ Result<Picture> CompositorService::compose(std::uint32_t output) {
     const auto layer = layers_.find(placed.layer);
     if (layer == layers_.end()) continue;
     if (auto surface = layer->second->layer().surface(placed.place)) {
+      surface->producer = layer->second->number();
       surfaces.push_back(std::move(*surface));
     }
   }

@@ -34,6 +34,9 @@ class CompositorService {
   CompositorService& operator=(const CompositorService&) = delete;
   ~CompositorService();
 
+  /// For CompositorHost::composer.
+  void tell_composer(std::string name, std::string why_no_gl);
+
   // Compositor
   void add_layer(LayerId id, bulkhead::Channel channel);
   void remove_layer(LayerId id);
@@ -62,6 +65,7 @@ class CompositorService {
   asio::io_context& loop_;
   bulkhead::Remote<CompositorHost> browser_;
   Composer& composer_;
+  std::uint64_t producers_ = 0;  ///< how many there were
   std::map<LayerId, std::shared_ptr<Producer>> layers_;
   std::map<std::uint32_t, Scene> scenes_;
   std::vector<Capture> waiting_;

@@ -78,7 +78,9 @@ Result<void> ShownLayer::replace_segment(Region pixels, std::uint32_t slots) {
   if (pixels.state() == Region::State::shared) {
     return fail(lie("segment", "it is not sealed and could shrink"));
   }
-  waiting_ = Segment{.pixels = std::move(pixels), .slots = slots};
+  waiting_ = Segment{.pixels = std::move(pixels),
+                     .slots = slots,
+                     .versions = std::vector<std::uint64_t>(slots, 0)};
   return {};
 }
 
@@ -105,16 +107,32 @@ Result<std::vector<std::uint32_t>> ShownLayer::submit(Submission submission) {
   if (waiting_) {
     segment_ = std::exchange(waiting_, std::nullopt);  // nobody paints into the old one any more
   } else if (segment_) {
-    std::vector<bool> used(segment_->slots, false);
-    for (const Tile& tile : submission.tiles) used[tile.slot] = true;
-    for (const Tile& tile : shown_.tiles) {
-      if (used[tile.slot]) continue;
-      released.push_back(tile.slot);
-      used[tile.slot] = true;  // once, when several tiles showed it
-    }
+    released = leave(submission.tiles);
   }
+  number(submission.tiles);
   shown_ = std::move(submission);
   return released;
+}
+
+/// What is shown and not among the next ones.
+std::vector<std::uint32_t> ShownLayer::leave(const std::vector<Tile>& next) {
+  std::vector<std::uint32_t> released;
+  std::vector<bool> used(segment_->slots, false);
+  for (const Tile& tile : next) used[tile.slot] = true;
+  for (const Tile& tile : shown_.tiles) {
+    if (used[tile.slot]) continue;
+    released.push_back(tile.slot);
+    segment_->versions[tile.slot] = 0;  // it is painted over from now on
+    used[tile.slot] = true;             // once, when several tiles showed it
+  }
+  return released;
+}
+
+void ShownLayer::number(const std::vector<Tile>& next) {
+  for (const Tile& tile : next) {
+    std::uint64_t& version = segment_->versions[tile.slot];
+    if (version == 0) version = ++last_version_;
+  }
 }
 
 std::optional<Surface> ShownLayer::surface(const Rect& place) const {
@@ -125,7 +143,8 @@ std::optional<Surface> ShownLayer::surface(const Rect& place) const {
   for (const Tile& tile : shown_.tiles) {
     surface.tiles.push_back(
         {.at = {.x = tile.column * tile_side, .y = tile.row * tile_side},
-         .pixels = segment_->pixels.bytes().subspan(tile.slot * tile_bytes, tile_bytes)});
+         .pixels = segment_->pixels.bytes().subspan(tile.slot * tile_bytes, tile_bytes),
+         .version = segment_->versions[tile.slot]});
   }
   return surface;
 }

@@ -40,13 +40,18 @@ class ShownLayer {
   struct Segment {
     bulkhead::Region pixels;
     std::uint32_t slots = 0;
+    /// Of what is in each slot; 0 where nothing was shown.
+    std::vector<std::uint64_t> versions{};
   };
 
   std::uint32_t slots() const noexcept;
+  std::vector<std::uint32_t> leave(const std::vector<Tile>& next);
+  void number(const std::vector<Tile>& next);
 
   std::optional<Segment> waiting_;
   std::optional<Segment> segment_;
   Submission shown_;
+  std::uint64_t last_version_ = 0;
 };
 
 }  // namespace porthole

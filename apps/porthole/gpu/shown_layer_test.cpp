@@ -51,6 +51,24 @@ TEST(shown_layer, a_slot_that_is_not_named_any_more_is_released_once) {
   EXPECT_EQ(or_throw(layer.submit(page(3, {}))), (std::vector<std::uint32_t>{2, 3}));
 }
 
+TEST(shown_layer, a_tile_keeps_its_version_until_its_slot_may_be_painted_again) {
+  ShownLayer layer = layer_with(4);
+  const auto versions = [&](std::uint64_t frame, std::vector<Tile> shown) {
+    EXPECT_TRUE(layer.submit(page(frame, std::move(shown))));
+    std::vector<std::uint64_t> found;
+    const auto surface = layer.surface({});
+    for (const auto& tile : surface->tiles) found.push_back(tile.version);
+    return found;
+  };
+  using Versions = std::vector<std::uint64_t>;
+  EXPECT_EQ(versions(1, {{0, 0, 3}, {1, 0, 2}, {2, 0, 3}}), (Versions{1, 2, 1}));
+  EXPECT_EQ(versions(2, {{0, 0, 3}, {1, 0, 1}}), (Versions{1, 3}));
+  EXPECT_EQ(versions(3, {{0, 0, 2}, {1, 0, 3}}), (Versions{4, 1}));  // slot 2 was free meanwhile
+  ASSERT_TRUE(layer.replace_segment(tiles(4), 4));
+  EXPECT_EQ(layer.surface({})->tiles.back().version, 1U);
+  EXPECT_EQ(versions(4, {{0, 0, 2}, {1, 0, 3}}), (Versions{5, 6}));
+}
+
 TEST(shown_layer, a_new_segment_is_shown_with_the_next_submission_and_the_old_one_until_then) {
   ShownLayer layer = layer_with(2);
   ASSERT_TRUE(layer.submit(page(1, {{0, 0, 1}})));

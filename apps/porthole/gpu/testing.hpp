@@ -49,6 +49,9 @@ class Browser {
   void not_captured(RequestId id, std::string reason) { refusals[id] = std::move(reason); }
   void producer_failed(LayerId layer, std::string reason) { failures[layer] = std::move(reason); }
   void pong(std::uint64_t token) { last_pong = token; }
+  void composer(std::string name, std::string why_no_gl) {
+    composers.push_back({std::move(name), std::move(why_no_gl)});
+  }
 
   /// Everything that was sent to the gpu process before has been handled there.
   void settle() {
@@ -74,6 +77,8 @@ class Browser {
   std::map<RequestId, Picture> pictures{};
   std::map<RequestId, std::string> refusals{};
   std::map<LayerId, std::string> failures{};
+  /// Each message's name, and why not GL.
+  std::vector<std::pair<std::string, std::string>> composers{};
   std::uint64_t last_pong = 0;
   bool ended = false;
 

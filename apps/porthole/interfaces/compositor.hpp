@@ -58,7 +58,10 @@ struct CompositorHost {
   /// The producer of this layer broke the rules, and its channel was closed.
   void producer_failed(LayerId layer, std::string reason);
   void pong(std::uint64_t token);
+  /// From one that was started for GL: what it draws with. `why_no_gl` is empty as long as that is
+  /// GL; when it is not, it draws with the CPU from now on.
+  void composer(std::string name, std::string why_no_gl);
 };
-BULKHEAD_INTERFACE(CompositorHost, captured, not_captured, producer_failed, pong)
+BULKHEAD_INTERFACE(CompositorHost, captured, not_captured, producer_failed, pong, composer)
 
 }  // namespace porthole
