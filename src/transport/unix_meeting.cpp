@@ -240,6 +240,11 @@ Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
   }
 }
 
+ChannelOptions for_peer_of(FdView socket, ChannelOptions options) {
+  if (os::peer_credentials(socket).uid != ::geteuid()) options.trust = Trust::untrusted;
+  return options;
+}
+
 Result<std::unique_ptr<Acceptor>> listen_at(const MeetingPlace& place,
                                             const ChannelOptions& options, bool other_users,
                                             MakeLink make_link) {

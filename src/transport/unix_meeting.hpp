@@ -32,6 +32,9 @@ struct MeetingPlace {
 /// A connected SOCK_SEQPACKET socket. `not_found` when nobody listens there.
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline);
 
+/// TRUST: another user's process is never trusted more than the default says.
+ChannelOptions for_peer_of(FdView socket, ChannelOptions options);
+
 /// Makes a Link of an accepted socket.
 using MakeLink = std::function<Result<std::unique_ptr<Link>>(Fd, const ChannelOptions&)>;
 
