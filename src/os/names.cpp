@@ -9,13 +9,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/poll.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
 namespace {
 
 Result<void> own_private_folder(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed("make folder", path);
+  if (::mkdir(path.c_str(), 0700) == 0) {
+    if (::chmod(path.c_str(), 0700) != 0) return failed("make folder", path);  // a umask of 0777
+  } else if (errno != EEXIST) {
+    return failed("make folder", path);
+  }
   struct stat found{};
   if (::lstat(path.c_str(), &found) != 0) return failed("look at folder", path);
   const bool ours = S_ISDIR(found.st_mode) && found.st_uid == ::geteuid();
@@ -37,18 +42,22 @@ bool is_own_folder(const std::string& path) {
   return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && found.st_uid == ::geteuid();
 }
 
-/// The pid that the owner wrote into its lock file; 0 when it has not got round to it.
-pid_t written_pid(FdView file) {
+constexpr const char* cleaner = "cleaning";
+/// How often take() looks again at a name that a cleaner has for a moment, a millisecond apart.
+constexpr int cleaner_patience = 100;
+
+/// What the holder wrote into its lock file: its pid, or that it cleans. Empty when it has not got
+/// round to it.
+std::string holder_of(FdView file) {
   std::array<char, 24> text{};
   const auto size =
       retry_eintr([&] { return ::pread(file.native(), text.data(), text.size(), 0); });
-  pid_t pid = 0;
-  if (size > 0) std::from_chars(text.data(), text.data() + size, pid);
-  return pid;
+  const std::string_view all{text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+  return std::string{all.substr(0, all.find('\n'))};
 }
 
-Result<void> write_pid(FdView file, const std::string& path) {
-  const std::string text = std::to_string(::getpid()) + "\n";
+Result<void> write_holder(FdView file, const std::string& holder, const std::string& path) {
+  const std::string text = holder + "\n";
   if (::ftruncate(file.native(), 0) != 0 ||
       retry_eintr([&] { return ::pwrite(file.native(), text.data(), text.size(), 0); }) !=
           static_cast<ssize_t>(text.size())) {
@@ -109,28 +118,51 @@ NameLock& NameLock::operator=(NameLock&& other) noexcept {
     path_ = std::move(other.path_);
     file_ = std::move(other.file_);
     owner_ = other.owner_;
+    record_ = std::move(other.record_);
   }
   return *this;
 }
 
 Result<NameLock> NameLock::take(const std::string& path) {
-  for (;;) {
+  return take_as(path, std::to_string(::getpid()));
+}
+
+Result<NameLock> NameLock::take_to_clean(const std::string& path) { return take_as(path, cleaner); }
+
+Result<NameLock> NameLock::take(const std::string& path, std::string_view mechanism, Named kind,
+                                std::string_view name) {
+  NameRecord record = BULKHEAD_TRY(NameRecord::create(mechanism));
+  BULKHEAD_TRY(record.add_lock(path));
+  BULKHEAD_TRY(record.add(kind, name));
+  NameLock lock = BULKHEAD_TRY(take(path));
+  lock.record_.emplace(std::move(record));
+  return lock;
+}
+
+Result<NameLock> NameLock::take_as(const std::string& path, const std::string& holder) {
+  for (int looks = 0;;) {
     Fd file = Fd::adopt(
         ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
     if (!file) return failed("open", path);
     if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
       if (errno != EWOULDBLOCK) return failed("lock", path);
       if (!still_there(file, path)) continue;
-      const pid_t pid = written_pid(file);
-      return fail(ErrorKind::exists,
-                  {.operation = "take",
-                   .object = path,
-                   .cause = "name in use by " +
-                            (pid > 0 ? "pid " + std::to_string(pid) : std::string{"a process"}),
-                   .remedy = "stop it or choose another name"});
+      const std::string other = holder_of(file);
+      if (other == cleaner && ++looks < cleaner_patience) {
+        BULKHEAD_TRY(poll({}, std::chrono::milliseconds{1}));
+        continue;
+      }
+      return fail(
+          ErrorKind::exists,
+          {.operation = "take",
+           .object = path,
+           .cause = "name in use by " +
+                    (other.empty() || other == cleaner ? std::string{"a process"} : "pid " + other),
+           .remedy = "stop it or choose another name"});
     }
     if (!still_there(file, path)) continue;  // the last owner removed it between our two calls
-    BULKHEAD_TRY(write_pid(file, path));
+    if (::fchmod(file.native(), 0600) != 0) return failed("lock", path);  // a umask of 0777
+    BULKHEAD_TRY(write_holder(file, holder, path));
     return NameLock{path, std::move(file)};
   }
 }
@@ -141,6 +173,7 @@ void NameLock::release() noexcept {
   // Removed while locked: who waits for the lock of a removed file sees that and starts again.
   if (is_ours()) ::unlink(path_.c_str());
   file_.close();
+  record_.reset();
 }
 
 }  // namespace bulkhead::os
