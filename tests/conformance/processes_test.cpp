@@ -11,7 +11,7 @@ namespace bulkhead::conformance {
 namespace {
 
 class processes : public Conformance {};
-INSTANTIATE_TEST_SUITE_P(mechanisms, processes, testing::ValuesIn(rows_between_processes()),
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes, testing::ValuesIn(rows_where(between_processes)),
                          row_name);
 
 TEST_P(processes, exchange_messages_through_a_pair) {
@@ -29,7 +29,7 @@ TEST_P(processes, exchange_messages_through_a_pair) {
 
 TEST_P(processes, that_are_strangers_find_each_other_by_name) {
   const std::string at = address();
-  auto listener = or_throw(listen(at, {.channel = options()}));
+  auto listener = or_throw(listen_at(at));
   auto child = test::Child::start("channel_peer", {"echo", at});
   auto channel = or_throw(listener.accept(20s));
   EXPECT_EQ(channel.peer().pid, child.pid());
@@ -174,16 +174,17 @@ TEST_P(processes, made_by_fork_can_take_over_an_unused_end) {
 }
 
 class names : public Conformance {};
-INSTANTIATE_TEST_SUITE_P(mechanisms, names, testing::ValuesIn(rows_between_processes()), row_name);
+INSTANTIATE_TEST_SUITE_P(mechanisms, names, testing::ValuesIn(rows_where(between_processes)),
+                         row_name);
 
 TEST_P(names, of_a_live_process_are_refused_with_its_pid) {
   const std::string at = address();
   auto holder = test::Child::start("channel_peer", {"hold_a_name", at});
   ASSERT_EQ(holder.read_line(), "ready");
-  auto second = listen(at);
+  auto second = listen_at(at);
   EXPECT_TRUE(fails(second, ErrorKind::exists));
   EXPECT_THAT(second.error().sentence(), testing::HasSubstr(std::to_string(holder.pid())));
-  EXPECT_TRUE(ok(connect(at, 20s))) << "and the owner keeps it";
+  EXPECT_TRUE(ok(connect_to(at))) << "and the owner keeps it";
   holder.close_input();
   EXPECT_EQ(holder.wait(), 0);
 }
@@ -195,11 +196,11 @@ TEST_P(names, of_a_dead_process_are_taken_over) {
     ASSERT_EQ(holder.read_line(), "ready") << i;
     holder.kill();
     holder.wait();
-    EXPECT_TRUE(fails(connect(at, 1s), ErrorKind::not_found));
+    EXPECT_TRUE(fails(connect_to(at, 1s), ErrorKind::not_found));
   }
-  auto listener = listen(at);
+  auto listener = listen_at(at);
   ASSERT_TRUE(ok(listener));
-  auto client = connect(at, 20s);
+  auto client = connect_to(at);
   ASSERT_TRUE(ok(client));
   auto server = listener->accept(20s);
   ASSERT_TRUE(ok(server));
@@ -209,7 +210,7 @@ TEST_P(names, of_a_dead_process_are_taken_over) {
 TEST_P(names, let_no_other_user_in) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   const std::string at = address();
-  auto listener = or_throw(listen(at));
+  auto listener = or_throw(listen_at(at));
   auto stranger = test::Child::start("channel_peer", {"come_as_nobody", at});
   std::atomic<bool> over{false};
   std::jthread server{[&] {
