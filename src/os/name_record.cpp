@@ -39,20 +39,6 @@ std::string identity(const struct statx& found) {
          std::to_string(found.stx_ino) + ":" + std::to_string(born);
 }
 
-std::string identity_at(FdView folder, const char* path, int flags) {
-  struct statx found{};
-  if (::statx(folder.native(), path, flags, STATX_INO | STATX_BTIME, &found) != 0) return {};
-  return identity(found);
-}
-
-/// A queue's id never comes twice before its sequence number wraps; no device, no time of birth.
-std::string identity_of_key(const std::string& name) {
-  key_t key = 0;
-  std::from_chars(name.data(), name.data() + name.size(), key);
-  const int id = ::msgget(key, 0);
-  return id < 0 ? std::string{} : "0:" + std::to_string(id) + ":0";
-}
-
 bool still_there(FdView file, const std::string& path) {
   struct stat held{};
   struct stat named{};
@@ -72,14 +58,29 @@ Result<std::string> record_directory() {
   return path;
 }
 
-std::string identity_of(Named kind, const std::string& name) {
-  if (kind == Named::key) return identity_of_key(name);
-  if (kind != Named::queue) {
-    return identity_at(FdView{AT_FDCWD}, name.c_str(), AT_SYMLINK_NOFOLLOW);
+std::string identity_in(FdView folder, const std::string& name) {
+  struct statx found{};
+  const int flags = name.empty() ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+  if (::statx(folder.native(), name.c_str(), flags, STATX_INO | STATX_BTIME, &found) != 0) {
+    return {};
   }
+  return identity(found);
+}
+
+/// An id comes again only after its sequence number has wrapped.
+std::string identity_of_queue(int id) { return "0:" + std::to_string(id) + ":0"; }
+
+std::string identity_of(Named kind, const std::string& name) {
+  if (kind == Named::key) {
+    key_t key = 0;
+    std::from_chars(name.data(), name.data() + name.size(), key);
+    const int id = ::msgget(key, 0);
+    return id < 0 ? std::string{} : identity_of_queue(id);
+  }
+  if (kind != Named::queue) return identity_in(FdView{AT_FDCWD}, name);
   // A queue is a file of a file system that need not be mounted; its descriptor is a file's.
   const Fd queue = Fd::adopt(::mq_open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  return queue ? identity_at(queue, "", AT_EMPTY_PATH) : std::string{};
+  return queue ? identity_in(queue, "") : std::string{};
 }
 
 NameRecord::NameRecord(std::string path, Fd file) noexcept
@@ -110,7 +111,10 @@ Result<NameRecord> NameRecord::create(std::string_view mechanism) {
     // A cleaner may come between the two calls and take it for a dead one's: then it is gone.
     const bool ours = retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) == 0 &&
                       still_there(file, path);
-    if (!ours) continue;
+    if (!ours) {
+      if (still_there(file, path)) ::unlink(path.c_str());  // who held it only looked
+      continue;
+    }
     NameRecord record{path, std::move(file)};
     if (::fchmod(record.file_.native(), 0600) != 0) return failed("make", path);
     BULKHEAD_TRY(record.append("mechanism", mechanism));

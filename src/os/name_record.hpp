@@ -76,5 +76,9 @@ Result<std::string> record_directory();
 
 /// "DEVICE:INODE:BIRTH" of what bears that name now; empty when there is nothing of that kind.
 std::string identity_of(Named kind, const std::string& name);
+/// The same of what lies in an open folder; of the open file itself for an empty name.
+std::string identity_in(FdView folder, const std::string& name);
+/// The same of a System V queue's id.
+std::string identity_of_queue(int id);
 
 }  // namespace bulkhead::os

@@ -45,6 +45,7 @@ bool is_own_folder(const std::string& path) {
 constexpr const char* cleaner = "cleaning";
 /// How often take() looks again at a name that a cleaner has for a moment, a millisecond apart.
 constexpr int cleaner_patience = 100;
+constexpr off_t longest_lock_file = 32;
 
 /// What the holder wrote into its lock file: its pid, or that it cleans. Empty when it has not got
 /// round to it.
@@ -64,6 +65,20 @@ Result<void> write_holder(FdView file, const std::string& holder, const std::str
     return failed("write", path);
   }
   return {};
+}
+
+/// Somebody else may have put something there: a link to a file of ours, say.
+Result<void> check_lock_file(FdView file, const std::string& path) {
+  struct stat found{};
+  if (::fstat(file.native(), &found) != 0) return failed("look at", path);
+  if (S_ISREG(found.st_mode) && found.st_uid == ::geteuid() && found.st_nlink == 1 &&
+      found.st_size <= longest_lock_file) {
+    return {};
+  }
+  return fail(ErrorKind::denied, {.operation = "lock",
+                                  .object = path,
+                                  .cause = "there is something that is no lock file of this user",
+                                  .remedy = "remove it or choose another name"});
 }
 
 /// The file at `path` is still the one that is open: its owner may have removed it meanwhile.
@@ -161,10 +176,20 @@ Result<NameLock> NameLock::take_as(const std::string& path, const std::string& h
            .remedy = "stop it or choose another name"});
     }
     if (!still_there(file, path)) continue;  // the last owner removed it between our two calls
+    BULKHEAD_TRY(check_lock_file(file, path));
     if (::fchmod(file.native(), 0600) != 0) return failed("lock", path);  // a umask of 0777
     BULKHEAD_TRY(write_holder(file, holder, path));
     return NameLock{path, std::move(file)};
   }
+}
+
+pid_t NameLock::owner_written_in(const std::string& path) {
+  const Fd file =
+      Fd::adopt(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  const std::string holder = file ? holder_of(file) : std::string{};
+  pid_t pid = 0;
+  std::from_chars(holder.data(), holder.data() + holder.size(), pid);
+  return pid;
 }
 
 bool NameLock::is_ours() const noexcept { return file_ && owner_ == ::getpid(); }

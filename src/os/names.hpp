@@ -42,6 +42,9 @@ class NameLock {
   /// tenth of a second at most, and does not say `exists`.
   static Result<NameLock> take_to_clean(const std::string& path);
 
+  /// The pid in that lock file, by whoever locked it last; 0 when there is none.
+  static pid_t owner_written_in(const std::string& path);
+
   NameLock(NameLock&& other) noexcept = default;
   NameLock& operator=(NameLock&& other) noexcept;
   ~NameLock() { release(); }

@@ -81,6 +81,7 @@ class BoundPath {
       device_ = made.st_dev;
       inode_ = made.st_ino;
     }
+    lock_.made();
   }
   BoundPath(const BoundPath&) = delete;
   BoundPath& operator=(const BoundPath&) = delete;
@@ -212,7 +213,7 @@ Result<MeetingPlace> MeetingPlace::of_unix(const std::string& name) {
 
 Result<MeetingPlace> MeetingPlace::of_shm(const std::string& name) {
   BULKHEAD_TRY(os::check_name(name, 64));
-  return checked({BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false});
+  return checked({BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false, "shm"});
 }
 
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
@@ -257,7 +258,8 @@ Result<std::unique_ptr<Acceptor>> listen_at(const MeetingPlace& place,
       return in_use(BULKHEAD_TRY(listener_at(place)).value_or(0));
     }
   } else {
-    auto lock = BULKHEAD_TRY(os::NameLock::take(place.path + ".lock"));
+    auto lock = BULKHEAD_TRY(
+        os::NameLock::take(place.path + ".lock", place.mechanism, os::Named::socket, place.path));
     BULKHEAD_TRY(bind_path(socket, place, other_users ? 0666 : 0600));
     bound = std::make_unique<BoundPath>(place.path, std::move(lock));
   }

@@ -22,6 +22,7 @@ namespace bulkhead::transport {
 struct MeetingPlace {
   std::string path;  ///< or the abstract name, without the '@'
   bool is_abstract = false;
+  const char* mechanism = "unix";  ///< whose name it is, in the record of it
 
   /// "/run/x.sock" or "@name". `invalid` when it is neither, or longer than the kernel takes.
   static Result<MeetingPlace> of_unix(const std::string& name);
