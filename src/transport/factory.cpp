@@ -6,6 +6,7 @@
 
 #include "transport/link.hpp"
 #include "transport/mechanism.hpp"
+#include "transport/one_way.hpp"
 
 namespace bulkhead {
 namespace {
@@ -78,7 +79,10 @@ Result<void> Link::send_urgent(Bytes, unsigned, Deadline) {
 }
 
 Result<LinkPair> make_pair(Mechanism mechanism, const ChannelOptions& options) {
-  return BULKHEAD_TRY(find(mechanism, options))->make_pair(options);
+  const auto* entry = BULKHEAD_TRY(find(mechanism, options));
+  auto ends = BULKHEAD_TRY(entry->make_pair(options));
+  return LinkPair{one_way(std::move(ends.first), options.direction),
+                  one_way(std::move(ends.second), opposite(options.direction))};
 }
 
 Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
@@ -87,13 +91,15 @@ Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
   const auto* entry = BULKHEAD_TRY(find(mechanism, options));
   if (entry->connect == nullptr)
     return unsupported("it joins related processes only", "use pair()");
-  return entry->connect(std::string{address.name()}, deadline, options);
+  auto link = BULKHEAD_TRY(entry->connect(std::string{address.name()}, deadline, options));
+  return one_way(std::move(link), options.direction);
 }
 
 Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options) {
   const auto* entry = BULKHEAD_TRY(find(static_cast<Mechanism>(handle.mechanism()), options));
   if (entry->adopt == nullptr) return unsupported("its ends cannot be handed over");
-  return entry->adopt(std::move(handle), options);
+  auto link = BULKHEAD_TRY(entry->adopt(std::move(handle), options));
+  return one_way(std::move(link), options.direction);
 }
 
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
@@ -101,7 +107,8 @@ Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOp
   const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());
   const auto* entry = BULKHEAD_TRY(find(mechanism, options));
   if (entry->listen == nullptr) return unsupported("it joins related processes only", "use pair()");
-  return entry->listen(std::string{address.name()}, options, other_users);
+  auto acceptor = BULKHEAD_TRY(entry->listen(std::string{address.name()}, options, other_users));
+  return one_way(std::move(acceptor), options.direction);
 }
 
 }  // namespace transport

@@ -29,6 +29,7 @@
 #include "support/census.hpp"
 #include "support/children.hpp"
 #include "support/watchdog.hpp"
+#include "transport/mechanism.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define BULKHEAD_TEST_SANITIZED 1
@@ -95,6 +96,8 @@ struct Row {
   std::size_t unread_messages = 100;
   /// The receiver hears of an orderly end: `closed` behind the last message.
   bool tells_close = true;
+  /// connect() hears that nobody listens: `not_found`.
+  bool tells_nobody_there = true;
   /// The sender hears that nobody will read.
   bool tells_no_reader = true;
   /// peer() knows the pid.
@@ -112,7 +115,7 @@ struct Row {
 
 inline std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.name; }
 
-inline std::vector<Row> rows() {
+inline std::vector<Row> all_rows() {
   const Capabilities socket{.handles = true,
                             .many_clients = true,
                             .both_ways = true,
@@ -123,6 +126,14 @@ inline std::vector<Row> rows() {
   memory.in_place = true;
   Capabilities in_process = socket;
   in_process.unrelated = false;
+  const Capabilities related{.both_ways = true, .reliable = true, .tells_death = true};
+  const Capabilities log{.many_clients = true,
+                         .other_machine = true,
+                         .both_ways = true,
+                         .unrelated = true,
+                         .reliable = true,
+                         .tells_death = true,
+                         .survives = true};
   using enum Mechanism;
   using enum Naming;
   const auto untrusted = Trust::untrusted;
@@ -135,6 +146,19 @@ inline std::vector<Row> rows() {
        .unit_bytes = 256 * 1024,
        .most_handles = 4096,
        .between_processes = false},
+      {.name = "pipe",
+       .mechanism = pipe,
+       .naming = none,
+       .capabilities = related,
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false},
+      {.name = "pipe_one_way",
+       .mechanism = pipe,
+       .naming = none,
+       .direction = Direction::send,
+       .capabilities = related,
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false},
       {.name = "unix", .mechanism = unix_socket, .capabilities = socket, .most_handles = 4096},
       {.name = "unix_abstract",
        .mechanism = unix_socket,
@@ -155,7 +179,62 @@ inline std::vector<Row> rows() {
        .capabilities = memory,
        .unit_bytes = 128 * 1024,
        .most_handles = 16},
+      {.name = "tcp",
+       .mechanism = tcp,
+       .trust = untrusted,
+       .naming = loopback,
+       .capabilities = {.many_clients = true,
+                        .other_machine = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false,
+       .keeps_others_out = false},
+      {.name = "udp",
+       .mechanism = udp,
+       .trust = untrusted,
+       .naming = loopback,
+       .capabilities =
+           {.many_clients = true, .other_machine = true, .both_ways = true, .unrelated = true},
+       .largest_bytes = 65'507 - 16,
+       .holds_back = false,
+       .tells_no_reader = false,
+       .tells_pid = false,
+       .keeps_others_out = false},
+      {.name = "file_pair",
+       .mechanism = file,
+       .naming = none,
+       .capabilities = log,
+       .unit_bytes = 1 << 20,
+       .has_listener = false,
+       .holds_back = false},
+      {.name = "file_log",
+       .mechanism = file,
+       .joining = Joining::name,
+       .direction = Direction::send,
+       .capabilities = log,
+       .unit_bytes = 1 << 20,
+       .has_listener = false,
+       .hands_over = false,
+       .holds_back = false,
+       .tells_nobody_there = false,
+       .tells_no_reader = false,
+       .tells_pid = false},
   };
+}
+
+/// Those of the mechanisms that this library is built with; each of them has a row
+/// (refusals_test.cpp).
+inline std::vector<Row> rows() {
+  auto found = all_rows();
+  std::erase_if(found, [](const Row& row) {
+    return std::ranges::none_of(transport::mechanisms, [&](const auto* entry) {
+      return entry->mechanism == row.mechanism;
+    });
+  });
+  return found;
 }
 
 /// Those rows of which all `asked` is so.
@@ -263,28 +342,29 @@ class Conformance : public testing::TestWithParam<Row> {
 
   /// The first sends, where only one does.
   Ends make_pair() { return make_pair(options()); }
-  Ends make_pair(ChannelOptions with) {
+  Ends make_pair(const ChannelOptions& with) { return or_throw(try_make_pair(with)); }
+  Result<Ends> try_make_pair(ChannelOptions with) {
     with.trust = GetParam().trust;
     with.direction = GetParam().direction;
     switch (GetParam().joining) {
       case Joining::pair: {
-        auto ends = or_throw(pair(GetParam().mechanism, with));
-        return {std::move(ends.first), std::move(ends.second)};
+        auto ends = BULKHEAD_TRY(pair(GetParam().mechanism, with));
+        return Ends{std::move(ends.first), std::move(ends.second)};
       }
       case Joining::listener: {
         const std::string at = address("pair");
-        auto listener = or_throw(listen(at, {.channel = turned(with)}));
-        auto first = or_throw(connect(at, 20s, with));
-        auto second = or_throw(listener.accept(20s));
-        return {std::move(first), std::move(second)};
+        auto listener = BULKHEAD_TRY(listen(at, {.channel = turned(with)}));
+        auto first = BULKHEAD_TRY(connect(at, 20s, with));
+        auto second = BULKHEAD_TRY(listener.accept(20s));
+        return Ends{std::move(first), std::move(second)};
       }
       case Joining::name:
         break;
     }
     const std::string at = address("pair");
-    auto first = or_throw(connect(at, 20s, with));
-    auto second = or_throw(connect(at, 20s, turned(with)));
-    return {std::move(first), std::move(second)};
+    auto first = BULKHEAD_TRY(connect(at, 20s, with));
+    auto second = BULKHEAD_TRY(connect(at, 20s, turned(with)));
+    return Ends{std::move(first), std::move(second)};
   }
   Ends make_pair_of(std::size_t capacity_bytes) { return make_pair(options(capacity_bytes)); }
 
