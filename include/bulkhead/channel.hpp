@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -78,6 +79,14 @@ struct Peer {
   pid_t pid = 0;
   uid_t uid = static_cast<uid_t>(-1);
   gid_t gid = static_cast<gid_t>(-1);
+};
+
+/// What went wrong on the way to this end, as far as it can be told. Zero for mechanisms that are
+/// reliable.
+struct Losses {
+  std::uint64_t lost = 0;        ///< sent and not arrived, or not yet
+  std::uint64_t reordered = 0;   ///< arrived after one that was sent later; delivered as it came
+  std::uint64_t duplicated = 0;  ///< arrived again, or too late to tell; dropped
 };
 
 /// Room in the channel for a message that is built in place. Dropping it unsent gives it back.
@@ -173,6 +182,8 @@ class BULKHEAD_API Channel {
   Capabilities capabilities() const noexcept;
   Trust trust() const noexcept;
   Peer peer() const noexcept;
+  /// Any thread.
+  Losses losses() const noexcept;
 
   /// Ends the connection in good order: the peer receives what was sent, then `closed`. Idempotent.
   /// Calls of other threads on this channel return `closed`.

@@ -174,6 +174,7 @@ Mechanism Channel::mechanism() const noexcept { return state_->link->mechanism()
 Capabilities Channel::capabilities() const noexcept { return state_->link->capabilities(); }
 Trust Channel::trust() const noexcept { return state_->trust; }
 Peer Channel::peer() const noexcept { return state_->peer(); }
+Losses Channel::losses() const noexcept { return state_->link->losses(); }
 void Channel::close() noexcept { state_->close(); }
 
 Result<Handle> Channel::into_handle() && {

@@ -77,6 +77,8 @@ class Link {
   virtual Mechanism mechanism() const noexcept = 0;
   virtual Capabilities capabilities() const noexcept = 0;
   virtual Peer peer() const noexcept = 0;
+  /// Any thread.
+  virtual Losses losses() const noexcept { return {}; }
 
   virtual void close() noexcept = 0;
 
@@ -99,6 +101,8 @@ class Acceptor {
   virtual Result<std::unique_ptr<Link>> accept(Deadline deadline) = 0;
   virtual FdView readable() const noexcept = 0;
   virtual void close() noexcept = 0;
+  /// Where it listens, when that is not what was asked for: a port that the system chose.
+  virtual std::optional<Address> address() const { return std::nullopt; }
 };
 
 /// The face of all mechanisms together: factory.cpp, over the table of mechanism.hpp.

@@ -35,12 +35,16 @@ struct MechanismEntry {
 extern const MechanismEntry inproc_mechanism;
 extern const MechanismEntry unix_mechanism;
 extern const MechanismEntry shm_mechanism;
+extern const MechanismEntry tcp_mechanism;
+extern const MechanismEntry udp_mechanism;
 
 /// A line a mechanism.
 inline constexpr std::array mechanisms{
     &inproc_mechanism,
     &unix_mechanism,
     &shm_mechanism,
+    &tcp_mechanism,
+    &udp_mechanism,
 };
 
 /// The direction of the other end.

@@ -83,7 +83,7 @@ Result<void> StreamLink::bind() {
     const std::lock_guard sending{sending_};
     at_once_ = prepare(options_);
     const Hello hello;
-    queue(Type::hello, std::as_bytes(std::span{&hello, 1}));
+    if (!has_said_hello()) queue(Type::hello, std::as_bytes(std::span{&hello, 1}));
     // A peer that has gone already may still have left messages.
     if (auto paid = pay();
         !paid && paid.error() != ErrorKind::full && paid.error() != ErrorKind::closed) {
@@ -438,19 +438,22 @@ Error StreamLink::why_broken(int number) const {
   return Error::from_errno(number, {});
 }
 
+Result<void> StreamLink::pay_close() {
+  BULKHEAD_TRY(pay());
+  queue(Type::close, {});
+  return pay();
+}
+
 void StreamLink::say_closed() noexcept {
-  if (!out()) return;
+  if (!out()) {
+    close_aside();
+    return;
+  }
   cut_off(0);
-  auto paid = pay();
-  if (paid) {
-    queue(Type::close, {});
-    paid = pay();
-  }
-  if (paid || paid.error() != ErrorKind::full || !make_last_room() || !pay()) return;
-  if (control_size_ != sizeof(Header) || control_left_ > 0) {
-    queue(Type::close, {});
-    static_cast<void>(pay());
-  }
+  const auto said = pay_close();
+  if (said || said.error() != ErrorKind::full || !close_aside()) return;
+  // The first try may have left the close frame waiting itself: a second one behind it is not read.
+  static_cast<void>(pay_close());
 }
 
 void StreamLink::close() noexcept {

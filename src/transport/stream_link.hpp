@@ -66,12 +66,14 @@ class StreamLink : public LinkWithoutMemory {
   /// At the first use: sets buffers to what the options want. Returns what a fresh stream takes
   /// without anybody reading, which bounds a send that must not wait.
   virtual std::size_t prepare(const ChannelOptions& options) noexcept = 0;
+  /// The hello went already, when the stream was made.
+  virtual bool has_said_hello() const noexcept { return false; }
   /// What it means that the stream ended without a close frame (`number` 0), or that a call on it
   /// failed with errno `number`. EPIPE only where there is no way back on which to look.
   virtual Error why_broken(int number) const;
-  /// The stream has no room for the last few bytes, the close frame: makes some, if it can, and
+  /// The close frame has no room or no way to go: tells the peer by other means, or makes room and
   /// returns true for another try.
-  virtual bool make_last_room() noexcept { return false; }
+  virtual bool close_aside() noexcept { return false; }
   /// Bytes have arrived. Called with the receiving half locked.
   virtual void note_arrival() noexcept {}
   /// When a call that waits is to look after something else (a heartbeat); `never` by default.
@@ -123,6 +125,7 @@ class StreamLink : public LinkWithoutMemory {
   bool is_free() const noexcept { return frame_left_ == 0 && !owes(); }
   Result<std::size_t> write(std::span<const iovec> parts);
   Result<void> pay();
+  Result<void> pay_close();
   void queue(stream_frame::Type type, Bytes payload) noexcept;
   Result<void> send_step(Bytes bytes, std::size_t& done);
   Result<std::size_t> send_batch(std::span<const Bytes> messages, std::size_t& done);
