@@ -35,6 +35,8 @@ struct MechanismEntry {
 extern const MechanismEntry inproc_mechanism;
 extern const MechanismEntry unix_mechanism;
 extern const MechanismEntry shm_mechanism;
+extern const MechanismEntry file_mechanism;
+extern const MechanismEntry mmap_mechanism;
 extern const MechanismEntry tcp_mechanism;
 extern const MechanismEntry udp_mechanism;
 
@@ -43,6 +45,8 @@ inline constexpr std::array mechanisms{
     &inproc_mechanism,
     &unix_mechanism,
     &shm_mechanism,
+    &file_mechanism,
+    &mmap_mechanism,
     &tcp_mechanism,
     &udp_mechanism,
 };
