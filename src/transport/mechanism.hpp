@@ -33,6 +33,8 @@ struct MechanismEntry {
 };
 
 extern const MechanismEntry inproc_mechanism;
+extern const MechanismEntry pipe_mechanism;
+extern const MechanismEntry fifo_mechanism;
 extern const MechanismEntry unix_mechanism;
 extern const MechanismEntry shm_mechanism;
 extern const MechanismEntry file_mechanism;
@@ -43,6 +45,8 @@ extern const MechanismEntry udp_mechanism;
 /// A line a mechanism.
 inline constexpr std::array mechanisms{
     &inproc_mechanism,
+    &pipe_mechanism,
+    &fifo_mechanism,
     &unix_mechanism,
     &shm_mechanism,
     &file_mechanism,

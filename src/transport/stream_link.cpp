@@ -135,13 +135,14 @@ Result<FdView> StreamLink::waker() {
   return waker_.view();
 }
 
-/// The events of the half's descriptor, 0 when none came until then.
+/// The events of the half's descriptor and of what else wakes it, 0 when none came until then.
 Result<short> StreamLink::wait_once(Half half, Deadline until) {
   const bool sends = half == Half::sending;
   std::mutex& mutex = sends ? sending_ : reading_;
   bool& waits = sends ? send_waits_ : receive_waits_;
-  std::array<pollfd, 2> entries{};
+  std::array<pollfd, 3> entries{};  // poll(2) passes over those below zero
   entries[1] = {.fd = BULKHEAD_TRY(waker()).native(), .events = POLLIN, .revents = 0};
+  entries[2] = {.fd = aside().native(), .events = POLLIN, .revents = 0};
   {
     const std::lock_guard guard{mutex};
     if (closed_) return fail(ErrorKind::closed);
@@ -150,29 +151,41 @@ Result<short> StreamLink::wait_once(Half half, Deadline until) {
                   .revents = 0};
     waits = true;
   }
-  auto ready = os::poll(std::span{entries}.first(is_socket_ ? 1 : 2), until);
-  const std::lock_guard guard{mutex};
-  waits = false;
-  if (closed_) {
-    if (!is_socket_) (sends ? out_ : in_).close();
-    return fail(ErrorKind::closed);
+  const std::size_t count = entries[2].fd >= 0 ? 3 : is_socket_ ? 1 : 2;
+  auto ready = os::poll(std::span{entries}.first(count), until);
+  {
+    const std::lock_guard guard{mutex};
+    waits = false;
+    if (closed_) {
+      if (!is_socket_) (sends ? out_ : in_).close();
+      return fail(ErrorKind::closed);
+    }
   }
   if (!ready) return fail(std::move(ready).error());
-  return static_cast<short>(entries[0].revents | entries[1].revents);
+  if (entries[2].revents != 0) BULKHEAD_TRY(attend(&StreamLink::look_aside));
+  return static_cast<short>(entries[0].revents | entries[1].revents | entries[2].revents);
+}
+
+Result<void> StreamLink::attend(Result<void> (StreamLink::*duty)()) {
+  auto done = (this->*duty)();
+  if (done) return {};
+  const std::lock_guard guard{reading_};
+  return ended_ ? fail(*ended_) : end(std::move(done).error());
 }
 
 Result<void> StreamLink::wait(Half half, Deadline deadline) {
-  if (deadline == no_wait) return not_now(half == Half::sending, deadline);
+  if (deadline == no_wait) {
+    if (!aside()) [[likely]]
+      return not_now(half == Half::sending, deadline);
+    const short events = BULKHEAD_TRY(os::poll_one(aside(), POLLIN, no_wait));
+    if (events == 0) return not_now(half == Half::sending, deadline);
+    return attend(&StreamLink::look_aside);
+  }
   for (;;) {
     const Deadline duty = next_duty();
     const short events = BULKHEAD_TRY(wait_once(half, earlier(deadline, duty)));
     if (events != 0) return {};
-    if (duty.expired()) {
-      if (auto done = do_duty(); !done) {
-        const std::lock_guard guard{reading_};
-        return ended_ ? fail(*ended_) : end(std::move(done).error());
-      }
-    }
+    if (duty.expired()) BULKHEAD_TRY(attend(&StreamLink::do_duty));
     if (deadline.expired()) return not_now(half == Half::sending, deadline);
   }
 }
@@ -397,6 +410,17 @@ Result<void> StreamLink::await_room(std::size_t size, Deadline deadline) {
 bool StreamLink::has_hung_up() {
   const auto events = os::poll_one(in(), POLLRDHUP, std::chrono::milliseconds{1});
   return !events || *events != 0;
+}
+
+void StreamLink::read_ahead() {
+  const std::lock_guard guard{reading_};
+  for (int steps = 0; !ended_ && steps < patience; ++steps) {
+    Message message;
+    auto next = step(message);
+    if (!next) break;
+    if (*next == Step::delivered) early_.push_back(std::move(message));
+  }
+  show();
 }
 
 /// The peer takes nothing any more: why is behind what it had sent before. That is read now, kept

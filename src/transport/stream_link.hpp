@@ -80,6 +80,11 @@ class StreamLink : public LinkWithoutMemory {
   virtual Deadline next_duty() const noexcept { return never; }
   /// That moment has come. An error ends the link for both halves.
   virtual Result<void> do_duty() { return {}; }
+  /// While it is not empty: something else that ends a wait of either half, as soon as it polls
+  /// readable. Called without locks.
+  virtual FdView aside() const noexcept { return {}; }
+  /// It did; it must not any more after this, or the link must end: an error ends it.
+  virtual Result<void> look_aside() { return {}; }
   /// More for the descriptor of readable() (a timer): add it to the epoll descriptor `watch`.
   virtual Result<void> extend_watch(FdView watch) {
     static_cast<void>(watch);
@@ -91,6 +96,8 @@ class StreamLink : public LinkWithoutMemory {
   const ChannelOptions& options() const noexcept { return options_; }
   FdView in() const noexcept { return in_; }
   FdView out() const noexcept { return is_socket_ ? in_ : out_; }
+  /// Takes what has arrived out of the kernel, for receive() to find it.
+  void read_ahead();
   /// Sends a ping where nothing else is under way; a full stream is no error.
   Result<void> ping();
   struct Ends {
@@ -115,6 +122,7 @@ class StreamLink : public LinkWithoutMemory {
   Result<void> send_rest(Bytes bytes, std::size_t& done, Deadline deadline);
   Result<void> wait(Half half, Deadline deadline);
   Result<short> wait_once(Half half, Deadline until);
+  Result<void> attend(Result<void> (StreamLink::*duty)());
   Result<FdView> waker();
   Result<Fd> make_watch(FdView fd, std::uint32_t events);
   bool has_hung_up();

@@ -104,6 +104,8 @@ struct Row {
   bool tells_pid = true;
   /// Another user cannot come in; without it anybody can who reaches the address.
   bool keeps_others_out = true;
+  /// accept() gives a channel for each client, not one that receives from all.
+  bool a_channel_each = true;
   /// `exists` names the pid of who has the name.
   bool tells_owner = true;
 
@@ -159,6 +161,31 @@ inline std::vector<Row> all_rows() {
        .capabilities = related,
        .unit_bytes = 256 * 1024,
        .tells_pid = false},
+      {.name = "fifo",
+       .mechanism = fifo,
+       .joining = Joining::listener,
+       .capabilities = {.many_clients = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 256 * 1024,
+       .has_pair = false,
+       .hands_over = false},
+      {.name = "fifo_one_way",
+       .mechanism = fifo,
+       .joining = Joining::listener,
+       .direction = Direction::send,
+       .capabilities = {.many_clients = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 4072,
+       .has_pair = false,
+       .hands_over = false,
+       .tells_pid = false,
+       .a_channel_each = false},
       {.name = "unix", .mechanism = unix_socket, .capabilities = socket, .most_handles = 4096},
       {.name = "unix_abstract",
        .mechanism = unix_socket,
@@ -249,6 +276,7 @@ inline bool reliable(const Row& row) { return row.capabilities.reliable; }
 inline bool with_handles(const Row& row) { return row.capabilities.handles; }
 inline bool with_priority(const Row& row) { return row.capabilities.priority; }
 inline bool many_clients(const Row& row) { return row.capabilities.many_clients; }
+inline bool with_a_channel_each(const Row& row) { return row.a_channel_each; }
 inline bool that_tell_death(const Row& row) { return row.capabilities.tells_death; }
 inline bool that_survive(const Row& row) { return row.capabilities.survives; }
 inline bool that_hold_back(const Row& row) { return row.holds_back; }

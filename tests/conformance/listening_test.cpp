@@ -26,7 +26,9 @@ INSTANTIATE_TEST_SUITE_P(mechanisms, listening, testing::ValuesIn(rows_where(wit
 
 class listening_to_many : public listening {};
 INSTANTIATE_TEST_SUITE_P(mechanisms, listening_to_many,
-                         testing::ValuesIn(rows_where(with_listener, many_clients)), row_name);
+                         testing::ValuesIn(rows_where(with_listener, many_clients,
+                                                      with_a_channel_each)),
+                         row_name);
 
 TEST_P(listening_to_many, serves_32_clients_at_once) {
   constexpr std::uint64_t clients = 32;
