@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/name_record.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <fcntl.h>
@@ -16,6 +17,8 @@
 
 namespace bulkhead::os {
 namespace {
+
+constexpr std::size_t longest_path = 4096;
 
 std::string_view word(Named kind) {
   switch (kind) {
@@ -56,6 +59,27 @@ Result<std::string> record_directory() {
     return failed("make folder", path);
   }
   return path;
+}
+
+void forget_record(const std::string& file_name) noexcept {
+  try {
+    const auto folder = record_directory();
+    if (!folder || !file_name.ends_with(".name") || file_name.contains('/')) return;
+    const std::string path = *folder + "/" + file_name;
+    const Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file || retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0 ||
+        !still_there(file, path)) {
+      return;  // somebody else sees to it
+    }
+    // mechanism, owner, lock, the name, and what was made.
+    constexpr auto of_one_name = 5;
+    std::string text(longest_path * 2 + 256, '\0');
+    const auto size = ::pread(file.native(), text.data(), text.size(), 0);
+    if (size < 0 || static_cast<std::size_t>(size) == text.size()) return;
+    text.resize(static_cast<std::size_t>(size));
+    if (std::count(text.begin(), text.end(), '\0') <= of_one_name) ::unlink(path.c_str());
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 std::string identity_in(FdView folder, const std::string& name) {

@@ -16,7 +16,7 @@
 // there. Only ever appended to.
 //   mechanism TEXT   the first: who may name it ("fifo")
 //   owner PID
-//   lock PATH        the lock file whose holder has the names that follow (names.hpp)
+//   lock PATH        the lock file whose holder has the name that follows (names.hpp)
 //   socket|fifo|queue|key TEXT   a name: a path, "/name" of a POSIX queue, a System V key (decimal)
 //   made DEVICE:INODE:BIRTH      of the name before it: what was made there
 // TRUST: the folder is this user's alone (mode 0700), and still nothing is removed that is not of
@@ -57,6 +57,8 @@ class NameRecord {
   /// Without this, anything of that kind, this user's and unused, is.
   void made() noexcept;
 
+  /// Of the file in record_directory().
+  std::string file_name() const { return path_.substr(path_.rfind('/') + 1); }
   /// Drops the record: its names must have been removed. Nothing in a forked child.
   void release() noexcept;
 
@@ -70,6 +72,10 @@ class NameRecord {
   Named last_kind_ = Named::socket;
   std::string last_name_;
 };
+
+/// The lock that this record tells of has been taken over from its dead owner. Drops the record,
+/// unless other names stand there too.
+void forget_record(const std::string& file_name) noexcept;
 
 /// RUNTIME/names, made when missing.
 Result<std::string> record_directory();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/names.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -45,17 +46,21 @@ bool is_own_folder(const std::string& path) {
 constexpr const char* cleaner = "cleaning";
 /// How often take() looks again at a name that a cleaner has for a moment, a millisecond apart.
 constexpr int cleaner_patience = 100;
-constexpr off_t longest_lock_file = 32;
+constexpr off_t longest_lock_file = 128;
 
-/// What the holder wrote into its lock file: its pid, or that it cleans. Empty when it has not got
-/// round to it.
-std::string holder_of(FdView file) {
-  std::array<char, 24> text{};
+/// What the holder wrote into its lock file: its pid, or that it cleans, and on the next line where
+/// its record is. Empty when it has not got round to it.
+std::string line_of(FdView file, int number) {
+  std::array<char, longest_lock_file> text{};
   const auto size =
       retry_eintr([&] { return ::pread(file.native(), text.data(), text.size(), 0); });
-  const std::string_view all{text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+  std::string_view all{text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+  for (; number > 0; --number) all.remove_prefix(std::min(all.size(), all.find('\n') + 1));
   return std::string{all.substr(0, all.find('\n'))};
 }
+std::string holder_of(FdView file) { return line_of(file, 0); }
+/// The name of its record's file; empty where there is none.
+std::string record_of(FdView file) { return line_of(file, 1); }
 
 Result<void> write_holder(FdView file, const std::string& holder, const std::string& path) {
   const std::string text = holder + "\n";
@@ -149,7 +154,8 @@ Result<NameLock> NameLock::take(const std::string& path, std::string_view mechan
   NameRecord record = BULKHEAD_TRY(NameRecord::create(mechanism));
   BULKHEAD_TRY(record.add_lock(path));
   BULKHEAD_TRY(record.add(kind, name));
-  NameLock lock = BULKHEAD_TRY(take(path));
+  NameLock lock =
+      BULKHEAD_TRY(take_as(path, std::to_string(::getpid()) + "\n" + record.file_name()));
   lock.record_.emplace(std::move(record));
   return lock;
 }
@@ -178,7 +184,9 @@ Result<NameLock> NameLock::take_as(const std::string& path, const std::string& h
     if (!still_there(file, path)) continue;  // the last owner removed it between our two calls
     BULKHEAD_TRY(check_lock_file(file, path));
     if (::fchmod(file.native(), 0600) != 0) return failed("lock", path);  // a umask of 0777
+    const std::string before = record_of(file);
     BULKHEAD_TRY(write_holder(file, holder, path));
+    if (!before.empty()) forget_record(before);
     return NameLock{path, std::move(file)};
   }
 }

@@ -55,6 +55,9 @@ class NameLock {
   void made() noexcept {
     if (record_) record_->made();
   }
+  /// A further name that lives as long as this one, before it is made; then made(). REQUIRES: taken
+  /// with a record.
+  Result<void> also(Named kind, std::string_view name) { return record_->add(kind, name); }
   /// Removes the lock file and gives the name up. Remove what it protects first.
   void release() noexcept;
 

@@ -32,7 +32,7 @@ constexpr std::size_t longest_record = 1 << 20;
 struct Record {
   std::string mechanism;
   pid_t owner = 0;
-  std::string lock;
+  std::string lock;  // of the first thing
   std::vector<NamedThing> things;
 };
 
@@ -137,11 +137,17 @@ bool folder_of_is_gone(const std::string& path) {
 }
 
 bool clean_dead(const Record& record, Names& told) {
-  if (record.lock.empty()) return take_things_away(record, Do::remove, told);
+  if (record.lock.empty() || record.things.empty())
+    return take_things_away(record, Do::remove, told);
   if (folder_of_is_gone(record.lock)) return true;
   const auto lock = NameLock::take_to_clean(record.lock);
   if (lock) return take_things_away(record, Do::remove, told);
-  if (lock.error() == ErrorKind::exists) return true;  // a live process took the name over
+  if (lock.error() == ErrorKind::exists) {
+    // A live process took the name over; of the dead one's others, nobody.
+    Record rest = record;
+    if (!rest.things.empty()) rest.things.erase(rest.things.begin());
+    return take_things_away(rest, Do::remove, told);
+  }
   for (const NamedThing& thing : record.things) {
     told.push_back(about(record, thing, State::kept, lock.error().sentence()));
   }
