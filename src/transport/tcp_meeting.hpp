@@ -4,7 +4,7 @@
 // at one that the system chooses. Behind the question mark, at either end:
 //   heartbeat=10s   how long nothing need arrive before a waiting call asks whether the peer is
 //                   there; 0s: never
-//   patience=30s    how long an answer may take
+//   patience=20s    how long an answer may take
 // and to connect alone:
 //   reconnect=1min  see tcp_reconnect.hpp
 //

@@ -55,7 +55,8 @@ class TcpLink final : public StreamLink {
   }
   void close() noexcept override {
     StreamLink::close();
-    throw_away();
+    // A forked child's copy shares what has not been read with the parent.
+    if (owner_ == ::getpid()) throw_away();
   }
 
  protected:
@@ -65,20 +66,24 @@ class TcpLink final : public StreamLink {
   std::size_t prepare(const ChannelOptions& options) noexcept override;
   bool close_aside() noexcept override;
   Error why_broken(int number) const override;
-  void note_arrival() noexcept override { heard_ = Clock::now().time_since_epoch().count(); }
+  void note_arrival() noexcept override { heard_ = now(); }
   Deadline next_duty() const noexcept override;
   Result<void> do_duty() override;
   Result<void> extend_watch(FdView watch) override;
 
  private:
-  bool is_silent() const noexcept;
+  static Clock::rep now() noexcept { return Clock::now().time_since_epoch().count(); }
+  bool is_silent() noexcept;
   bool timer_has_run() noexcept;
   void throw_away() noexcept;
 
   const TcpSettings settings_;
   const Peer peer_;
+  std::atomic<pid_t> owner_{::getpid()};  // who made it, or used it first
   /// When something arrived, or a ping went out.
-  std::atomic<Clock::rep> heard_{Clock::now().time_since_epoch().count()};
+  std::atomic<Clock::rep> heard_{now()};
+  /// When bytes were first seen to be under way of which nothing has been acknowledged since; or 0.
+  std::atomic<Clock::rep> unanswered_{0};
   Fd timer_;
 };
 
@@ -144,6 +149,7 @@ bool TcpLink::close_aside() noexcept {
 /// Half of the capacity here, half at the peer; of what it is told the kernel gives twice, for its
 /// own books, of which small messages need little.
 std::size_t TcpLink::prepare(const ChannelOptions& options) noexcept {
+  owner_ = ::getpid();
   const int half = static_cast<int>(
       std::clamp<std::size_t>(options.capacity_bytes / 8 * 3, least_buffer, 1 << 29));
   ::setsockopt(in().native(), SOL_SOCKET, SO_RCVBUF, &half, sizeof half);
@@ -179,7 +185,7 @@ Deadline TcpLink::next_duty() const noexcept {
 }
 
 Result<void> TcpLink::do_duty() {
-  heard_ = Clock::now().time_since_epoch().count();
+  heard_ = now();
   if (!is_silent()) return ping();
   // What is still under way need not be tried any more when this end closes.
   const linger at_once{.l_onoff = 1, .l_linger = 0};
@@ -187,13 +193,23 @@ Result<void> TcpLink::do_duty() {
   return fail(why_broken(ETIMEDOUT));
 }
 
-/// Something is under way, and nothing has been acknowledged for too long.
-bool TcpLink::is_silent() const noexcept {
+/// Something is under way, and nothing has been acknowledged for too long. Bytes for which the peer
+/// has no room are not under way; the kernel's questions for room are, until they are answered.
+bool TcpLink::is_silent() noexcept {
   tcp_info info{};
   socklen_t size = sizeof info;
   if (::getsockopt(in().native(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
-  const bool waits = info.tcpi_unacked > 0 || info.tcpi_notsent_bytes > 0 || info.tcpi_probes > 0;
-  return waits && std::chrono::milliseconds{info.tcpi_last_ack_recv} >= settings_.patience;
+  const auto present = now();
+  const auto since = unanswered_.load();
+  const Clock::duration quiet = std::chrono::milliseconds{info.tcpi_last_ack_recv};
+  if (info.tcpi_unacked == 0 && info.tcpi_probes == 0) {
+    unanswered_ = 0;
+  } else if (since == 0 || present - quiet.count() > since) {
+    unanswered_ = present;
+  } else {
+    return Clock::duration{present - since} >= settings_.patience;
+  }
+  return false;
 }
 
 Result<void> TcpLink::extend_watch(FdView watch) {

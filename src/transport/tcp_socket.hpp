@@ -8,8 +8,8 @@
 //
 // Half-open connections: a machine that lost power or network sends nothing, not even an end. While
 // a call waits, a ping goes out when nothing has arrived for `heartbeat`; the peer ignores it, its
-// kernel acknowledges it. When there are bytes under way and no acknowledgement of anything has
-// come for `patience`, the peer is dead. A peer that only does not read, or is stopped, is not: its
+// kernel acknowledges it. When bytes are under way and nothing has been acknowledged for `patience`,
+// the peer is dead: that is, at most two heartbeats and once the patience after its last word. A peer that only does not read, or is stopped, is not: its
 // kernel acknowledges. That is why the kernel's own limit, TCP_USER_TIMEOUT, is not set: it also
 // ends connections whose reader is slow (net/ipv4/tcp_timer.c, tcp_probe_timer). Who waits outside,
 // on the descriptor of readable(), is woken by a timer for the same work. An end that makes no call
@@ -25,7 +25,7 @@ namespace bulkhead::transport {
 
 struct TcpSettings {
   std::chrono::milliseconds heartbeat = std::chrono::seconds{10};  ///< 0: none
-  std::chrono::milliseconds patience = std::chrono::seconds{30};
+  std::chrono::milliseconds patience = std::chrono::seconds{20};
 };
 
 /// An end from its connected socket, which says hello.
