@@ -152,13 +152,21 @@ void FileOwner::close(std::uint64_t end) noexcept {
 
 bool FileOwner::is_ours() const noexcept { return file_ && owner_ == ::getpid(); }
 
+/// An owner writes that it closes before it lets go of the lock. So one that is said to be open, by
+/// a record read after the lock was seen free, has died.
 Result<void> OwnerSight::look() {
   record_ = BULKHEAD_TRY(OwnerRecord::read(file_, offset_, path_));
-  struct flock lock = lock_of(F_WRLCK, offset_);
-  if (retry_eintr([&] { return ::fcntl(file_.native(), F_OFD_GETLK, &lock); }) != 0) {
-    return failed("look at the lock of", path_);
+  for (;;) {
+    struct flock lock = lock_of(F_WRLCK, offset_);
+    if (retry_eintr([&] { return ::fcntl(file_.native(), F_OFD_GETLK, &lock); }) != 0) {
+      return failed("look at the lock of", path_);
+    }
+    held_ = lock.l_type != F_UNLCK;
+    if (held_) break;
+    const OwnerRecord again = BULKHEAD_TRY(OwnerRecord::read(file_, offset_, path_));
+    if (again.crc == record_.crc) break;
+    record_ = again;
   }
-  held_ = lock.l_type != F_UNLCK;
   if (record_.state != OwnerRecord::open) {
     pidfd_.close();
     lives_ = false;

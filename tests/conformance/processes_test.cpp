@@ -34,6 +34,13 @@ INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die,
                          testing::ValuesIn(rows_where(between_processes, that_tell_death)),
                          row_name);
 
+/// Where a sender, too, hears of it, and who comes never is missed.
+class processes_that_die_and_are_missed : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die_and_are_missed,
+                         testing::ValuesIn(rows_where(between_processes, that_tell_death,
+                                                      that_tell_no_reader)),
+                         row_name);
+
 TEST_P(processes_both_ways, exchange_messages_through_a_pair) {
   auto [channel, child] = start_peer("echo");
   for (std::uint64_t i = 0; i < 300; ++i) {
@@ -98,7 +105,7 @@ TEST_P(processes_that_die, are_dead_after_their_messages) {
   EXPECT_TRUE(fails(channel.try_receive(), ErrorKind::peer_died));
 }
 
-TEST_P(processes_that_die, while_nobody_reads_are_told_to_the_sender) {
+TEST_P(processes_that_die_and_are_missed, are_told_to_the_sender_while_nobody_reads) {
   const bool answers = GetParam().both_ways();
   auto [channel, child] = start_peer(answers ? "die_after_three" : "stay");
   if (!answers) child.kill();
@@ -140,7 +147,7 @@ std::jthread kill_soon(test::Child& victim, Random& random) {
   }};
 }
 
-TEST_P(processes_that_die, at_any_moment_never_hang_the_survivor) {
+TEST_P(processes_that_die_and_are_missed, at_any_moment_never_hang_the_survivor) {
   Random random{4711};
   std::vector<std::string> tasks{"send", "receive"};
   if (GetParam().both_ways()) tasks.insert(tasks.end(), {"echo", "stay"});

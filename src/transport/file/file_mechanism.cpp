@@ -80,8 +80,8 @@ std::unexpected<Error> no_two_ways() {
 
 Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline,
                                       const ChannelOptions& options) {
-  const Place place = BULKHEAD_TRY(read_place(name, options));
   if (options.direction == Direction::both) return no_two_ways();
+  const Place place = BULKHEAD_TRY(read_place(name, options));
   Parts parts;
   parts.follow = place.follow;
   parts.look = place.look;
@@ -157,9 +157,8 @@ const MechanismEntry file_mechanism{
     .make_pair = file::make_pair,
     .adopt = file::adopt,
     .connect = file::connect,
-    .listen = [](const std::string& name, const ChannelOptions& options,
+    .listen = [](const std::string&, const ChannelOptions&,
                  bool) -> Result<std::unique_ptr<Acceptor>> {
-      BULKHEAD_TRY(file::read_place(name, options));
       return fail(ErrorKind::unsupported,
                   {.cause = "a log has no listener: writer and readers come in any order",
                    .remedy = "connect with direction send or receive"});

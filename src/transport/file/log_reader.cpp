@@ -224,6 +224,8 @@ Result<void> LogReader::check_end() {
 }
 
 Result<LogReader::Got> LogReader::next(Message& into) {
+  // Not before the last message was handed out: a reader that dies in between must get it again.
+  if (sequence_ - stored_ > store_every) BULKHEAD_TRY(store());
   for (int restarts = 0;;) {
     if (!segment_ && !BULKHEAD_TRY(find_segment())) return Got::nothing;
     const bool in_pieces = partial_at_ != 0;
@@ -273,7 +275,6 @@ Result<LogReader::Got> LogReader::next(Message& into) {
     offset_ = behind;
     ++sequence_;
     if (folder_.empty()) give_back();
-    if (sequence_ - stored_ > store_every) BULKHEAD_TRY(store());
     return Got::message;
   }
 }
