@@ -9,7 +9,7 @@ namespace bulkhead::crash {
 
 std::vector<Operation> real_operations() {
   std::vector<Operation> all;
-  for (auto* const make : {shm_operations, meeting_operations})
+  for (auto* const make : {shm_operations, meeting_operations, file_operations, mmap_operations})
     std::ranges::move(make(), std::back_inserter(all));
   return all;
 }
@@ -25,6 +25,7 @@ std::vector<std::byte> content(std::uint64_t number, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) {
     bytes[i] = static_cast<std::byte>(number * 131 + i * 7 + i / 256 + size);
   }
+  if (size >= sizeof number) std::memcpy(bytes.data(), &number, sizeof number);
   return bytes;
 }
 

@@ -81,6 +81,8 @@ struct Operation {
 // One function a file operations_X.cpp.
 std::vector<Operation> shm_operations();
 std::vector<Operation> meeting_operations();
+std::vector<Operation> file_operations();
+std::vector<Operation> mmap_operations();
 /// Primitives that are known not to survive: the harness must say so. Not part of the census.
 std::vector<Operation> naive_operations();
 

@@ -33,6 +33,12 @@ constexpr timespec one_wait{.tv_sec = 0, .tv_nsec = 1'000'000};
   throw std::runtime_error{what + ": " + std::strerror(errno)};
 }
 
+/// The kernel, or who runs us, does not let us trace.
+struct Refused : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+constexpr int refused_status = 126;
+
 /// Between fork and exec. `descriptors` become 3, 4, ...
 [[noreturn]] void become(const char* path, char* const* arguments, char* const* environment,
                          int* descriptors, int count, pid_t parent) {
@@ -48,7 +54,7 @@ constexpr timespec one_wait{.tv_sec = 0, .tv_nsec = 1'000'000};
   // Reading the present personality changes nothing: 0xffffffff (personality(2)).
   const int persona = ::personality(0xffffffff);
   ::personality(static_cast<unsigned long>(persona) | ADDR_NO_RANDOMIZE);
-  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(126);
+  if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(refused_status);
   ::execve(path, arguments, environment);
   ::_exit(127);
 }
@@ -86,8 +92,8 @@ std::string Victim::why_not() {
     const auto before = victim.position();
     static_cast<void>(victim.step());
     return victim.position() == before ? "stepping does not step" : "";
-  } catch (const std::exception& error) {
-    return error.what();
+  } catch (const Refused& refused) {
+    return refused.what();
   }
 }
 
@@ -205,6 +211,9 @@ bool Victim::wait_for_stop(bool may_sleep) {
     }
     if (!WIFSTOPPED(status)) {
       pid_ = -1;
+      if (WIFEXITED(status) && WEXITSTATUS(status) == refused_status) {
+        throw Refused{"ptrace(2) is refused"};
+      }
       throw std::runtime_error{"the victim ended by itself, status " + std::to_string(status)};
     }
     if (WSTOPSIG(status) == SIGTRAP) return true;
