@@ -64,11 +64,13 @@ class Watch {
     return epoll_.view();
   }
   bool is_open() const noexcept { return static_cast<bool>(epoll_); }
-  /// A descriptor that is closed later leaves by itself.
-  void add(FdView fd, std::uint32_t events) noexcept {
-    if (!epoll_ || !fd) return;
-    epoll_event event{.events = events, .data = {.u64 = 0}};
-    ::epoll_ctl(epoll_.native(), EPOLL_CTL_ADD, fd.native(), &event);
+  /// Nothing but this one, and the timer. An attempt that has become a connection, and a connection
+  /// that somebody still holds, are not to be waited for any more.
+  void turn_to(FdView fd, std::uint32_t events) noexcept {
+    if (!epoll_) return;
+    if (turned_to_ >= 0) ::epoll_ctl(epoll_.native(), EPOLL_CTL_DEL, turned_to_, nullptr);
+    turned_to_ = fd.native();
+    if (fd) add(fd, events);
   }
   /// It becomes ready then; `never`: not again.
   void ring_at(Deadline when) noexcept {
@@ -82,8 +84,14 @@ class Watch {
   }
 
  private:
+  void add(FdView fd, std::uint32_t events) noexcept {
+    epoll_event event{.events = events, .data = {.u64 = 0}};
+    ::epoll_ctl(epoll_.native(), EPOLL_CTL_ADD, fd.native(), &event);
+  }
+
   Fd epoll_;
   Fd timer_;
+  int turned_to_ = -1;
 };
 
 class LastingLink final : public LinkWithoutMemory {
@@ -109,7 +117,9 @@ class LastingLink final : public LinkWithoutMemory {
     const auto link = BULKHEAD_TRY(use(sending_, no_wait));
     if (done == 0) part_of_ = link;
     if (part_of_ != link) return fail(ErrorKind::peer_died, {.cause = "its first part is lost"});
-    return judged(sending_, link, link->send_part(bytes, handles, done));
+    auto sent = judged(sending_, link, link->send_part(bytes, handles, done));
+    if (sent) part_of_.reset();
+    return sent;
   }
   void abort_part(std::size_t done) noexcept override {
     if (const auto link = std::exchange(part_of_, nullptr)) link->abort_part(done);
@@ -324,17 +334,18 @@ Result<FdView> LastingLink::watch(Half& half) {
 /// Under the mutex: the half's descriptor shows what there is to wait for.
 void LastingLink::show(Half& half) noexcept {
   if (!half.watch.is_open()) return;
+  half.watch.turn_to(FdView{}, 0);
   if (closed_ || over_ || half.heard != breaks_) {
     half.watch.ring_at(Deadline{0ns});
   } else if (link_) {
     half.watch.ring_at(never);
     const auto inner = half.sends ? link_->writable() : link_->readable();
-    if (inner) half.watch.add(*inner, EPOLLIN);
+    if (inner) half.watch.turn_to(*inner, EPOLLIN);
   } else if (is_calling_) {
     half.watch.ring_at(Deadline{first_pause});  // another thread is at it
   } else if (caller_.pending()) {
     half.watch.ring_at(never);
-    half.watch.add(caller_.pending(), EPOLLOUT);
+    half.watch.turn_to(caller_.pending(), EPOLLOUT);
   } else {
     half.watch.ring_at(backoff_.next());
   }

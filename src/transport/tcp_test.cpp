@@ -18,6 +18,7 @@
 #include "os/inet.hpp"
 #include "os/poll.hpp"
 #include "os/syscall.hpp"
+#include "support/watchdog.hpp"
 #include "transport/stream_frame.hpp"
 #include "transport/tcp_socket.hpp"
 
@@ -375,6 +376,31 @@ TEST(tcp_reconnect, is_seen_by_who_waits_outside) {
     write_all(*again, Bytes{&last, 1});
   }
   EXPECT_EQ(deaths, 1);
+}
+
+TEST(tcp_reconnect, that_takes_its_time_is_waited_for_from_outside_and_then_is_quiet) {
+  Meeting meeting{"?reconnect=1min"};
+  const FdView ready = or_throw(meeting.channel.readable());
+  // The queue of the listener is full: an attempt is neither taken nor refused.
+  ASSERT_EQ(::listen(meeting.listening.socket.native(), 0), 0);
+  const auto in_the_queue = or_throw(bulkhead::connect(meeting.listening.name(), 20s));
+  cut_off(std::move(meeting.peer));
+  auto told = meeting.channel.receive(20s);
+  EXPECT_TRUE(fails(told, ErrorKind::peer_died));
+  EXPECT_TRUE(fails(meeting.channel.try_receive(), ErrorKind::empty));
+  EXPECT_EQ(or_throw(os::poll_one(ready, POLLIN, 30ms)), 0) << "nothing has been decided";
+  const Fd first = meeting.listening.accept();
+  while (or_throw(os::poll_one(meeting.listening.socket, POLLIN, os::no_wait)) == 0) {
+    const test::Waiting waiting{"the kernel's next try"};
+    ASSERT_NE(or_throw(os::poll_one(ready, POLLIN, 50s)), 0);
+    EXPECT_TRUE(fails(meeting.channel.try_receive(), ErrorKind::empty));
+  }
+  const Fd second = meeting.listening.accept();
+  write_all(second, hello_frame());
+  for (int i = 0; i < 10 && or_throw(os::poll_one(ready, POLLIN, 30ms)) != 0; ++i) {
+    EXPECT_TRUE(fails(meeting.channel.try_receive(), ErrorKind::empty));
+  }
+  EXPECT_EQ(or_throw(os::poll_one(ready, POLLIN, 30ms)), 0) << "it must not ring for ever";
 }
 
 }  // namespace

@@ -102,6 +102,7 @@ class UdpAcceptor final : public Acceptor {
         return link;
       }
       if (deadline == no_wait) return fail(ErrorKind::empty);
+      if (deadline.expired()) return fail(ErrorKind::timed_out);  // whatever goes on coming
       if (BULKHEAD_TRY(os::poll_one(socket_, POLLIN, deadline)) == 0) {
         return fail(ErrorKind::timed_out);
       }

@@ -31,6 +31,11 @@ constexpr std::size_t slot_bytes = 65'536;
 /// Larger ones are taken one by one: copying them costs more than the call.
 constexpr std::size_t small_bytes = 2'048;
 
+/// TRUST: a peer, or who forges its address, can go on sending what makes no message. After so many a
+/// call looks at the clock, or gives up.
+constexpr int patience = 256;
+constexpr int most_drained = 65'536;
+
 constexpr auto first_pause = 100ms;
 constexpr auto longest_pause = 5s;
 
@@ -88,6 +93,7 @@ class UdpLink final : public LinkWithoutMemory {
   Result<void> expect_receives() const;
   Result<void> check(std::size_t size) const;
   Result<void> wait(short events, Deadline deadline);
+  Result<void> wait_for_more(Deadline deadline);
   Error send_failed(int number);
   bool send_control(Type type, std::uint32_t sequence = 0) noexcept;
 
@@ -126,6 +132,8 @@ class UdpLink final : public LinkWithoutMemory {
   std::size_t slot_ = 0;
   std::size_t at_once_ = 1;
   std::optional<Error> ended_;
+  bool waits_first_ = false;
+  unsigned waits_ = 0;
   Deadline::Clock::time_point hello_due_{};
   Deadline::Clock::duration hello_pause_ = first_pause;
   Fd readable_;
@@ -193,7 +201,7 @@ Result<void> UdpLink::greet(bool is_far, Deadline deadline) {
   say_hello();
   // A refusal by this machine is there before the call returns, or very soon after.
   BULKHEAD_TRY(os::poll_one(socket_, POLLIN, 2ms));
-  for (;;) {
+  for (int steps = 0;;) {
     Message message;
     auto got = read(message);
     if (got && *got) heard_.push_back(std::move(message));
@@ -202,7 +210,8 @@ Result<void> UdpLink::greet(bool is_far, Deadline deadline) {
                   {.cause = "nobody has that port", .remedy = "start the one that listens there"});
     }
     if (hearing_.is_greeted() || ended_) return {};
-    if (got) continue;
+    if (got && (++steps % patience != 0 || !deadline.expired())) continue;
+    if (got) return fail(ErrorKind::timed_out);
     if (got.error() != ErrorKind::empty) return fail(std::move(got).error());
     if (!is_far) return {};
     const Deadline wake = earlier(deadline, Deadline{hello_due_});
@@ -231,11 +240,11 @@ Error UdpLink::send_failed(int number) {
 /// Nobody has the peer's port: why is behind what it had sent before. That is read now and kept for
 /// the receiver; it is never more than the socket held.
 Error UdpLink::drain_after_refusal() {
-  while (!ended_) {
+  for (int steps = 0; !ended_; ++steps) {
     Message message;
     auto got = read(message);
     if (got && *got) heard_.push_back(std::move(message));
-    if (!got && got.error() == ErrorKind::empty) {
+    if (steps == most_drained || (!got && got.error() == ErrorKind::empty)) {
       ended_ =
           Error{ErrorKind::peer_died, {.cause = "the peer died: nobody has its port any more"}};
     }
@@ -309,7 +318,11 @@ Result<std::size_t> UdpLink::send_many(std::span<const Bytes> messages, Deadline
 Result<void> UdpLink::receive(Message& into, Deadline deadline) {
   BULKHEAD_TRY(expect_receives());
   BULKHEAD_TRY(use());
-  for (;;) {
+  // Every eighth call finds out anew which is better.
+  const bool looks_first = deadline == no_wait || !waits_first_ || ++waits_ % 8 == 0;
+  if (!looks_first) BULKHEAD_TRY(wait_for_more(deadline));
+  bool has_waited = false;
+  for (int steps = 1;; ++steps) {
     Deadline wake = deadline;
     {
       const std::lock_guard guard{reading_};
@@ -322,9 +335,14 @@ Result<void> UdpLink::receive(Message& into, Deadline deadline) {
       }
       auto got = read(into);
       show();
-      if (got && *got) [[likely]]
+      if (got && *got) [[likely]] {
+        if (looks_first) waits_first_ = has_waited;
         return {};
+      }
       if (closed_) return fail(ErrorKind::closed);
+      if (got && steps % patience == 0 && deadline.expired()) {
+        return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
+      }
       if (got) continue;
       if (got.error() != ErrorKind::empty) return fail(std::move(got).error());
       if (!hearing_.is_greeted()) {
@@ -332,11 +350,22 @@ Result<void> UdpLink::receive(Message& into, Deadline deadline) {
         wake = earlier(deadline, Deadline{hello_due_});
       }
     }
+    has_waited = true;
     auto waited = wait(POLLIN, deadline == no_wait ? no_wait : wake);
     const bool was_for_hello =
         !waited && waited.error() == ErrorKind::timed_out && wake < deadline && !deadline.expired();
     if (!waited && !was_for_hello) return waited;
   }
+}
+
+/// A receiver that had to wait last time waits before it looks: a system call less.
+Result<void> UdpLink::wait_for_more(Deadline deadline) {
+  {
+    const std::lock_guard guard{reading_};
+    const bool has_some = ended_ || !heard_.empty() || !early_.empty() || slot_ < filled_;
+    if (closed_ || has_some || !hearing_.is_greeted()) return {};
+  }
+  return wait(POLLIN, deadline);
 }
 
 /// True: `into` has a message. False: something else was done. `empty`: nothing is there.
