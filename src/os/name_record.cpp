@@ -54,7 +54,7 @@ bool still_there(FdView file, const std::string& path) {
 Result<std::string> record_directory() {
   std::string path = BULKHEAD_TRY(runtime_directory()) + "/names";
   if (::mkdir(path.c_str(), 0700) == 0) {
-    if (::chmod(path.c_str(), 0700) != 0) return failed("make folder", path);  // a umask of 0777
+    BULKHEAD_TRY(restore_mode(path, S_IFDIR, 0700));
   } else if (errno != EEXIST) {
     return failed("make folder", path);
   }

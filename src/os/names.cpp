@@ -18,7 +18,7 @@ namespace {
 
 Result<void> own_private_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) == 0) {
-    if (::chmod(path.c_str(), 0700) != 0) return failed("make folder", path);  // a umask of 0777
+    BULKHEAD_TRY(restore_mode(path, S_IFDIR, 0700));
   } else if (errno != EEXIST) {
     return failed("make folder", path);
   }
@@ -72,12 +72,16 @@ Result<void> write_holder(FdView file, const std::string& holder, const std::str
   return {};
 }
 
-/// Somebody else may have put something there: a link to a file of ours, say.
+/// TRUST: somebody else may have put something there: a link to a file of ours, say, and taken it
+/// away again after we opened it. So what is in it must be what we write, too.
 Result<void> check_lock_file(FdView file, const std::string& path) {
   struct stat found{};
   if (::fstat(file.native(), &found) != 0) return failed("look at", path);
+  const std::string holder = holder_of(file);
+  const bool ours =
+      holder == cleaner || holder.find_first_not_of("0123456789") == std::string::npos;
   if (S_ISREG(found.st_mode) && found.st_uid == ::geteuid() && found.st_nlink == 1 &&
-      found.st_size <= longest_lock_file) {
+      found.st_size <= longest_lock_file && ours) {
     return {};
   }
   return fail(ErrorKind::denied, {.operation = "lock",
@@ -127,6 +131,22 @@ Result<void> check_name(std::string_view name, std::size_t most) {
                .object = std::string{name.substr(0, 120)},
                .cause = std::string{"the name cannot be used: "} + cause,
                .remedy = "choose a plain name of at most " + std::to_string(most) + " bytes"});
+}
+
+Result<void> restore_mode(const std::string& path, mode_t type, mode_t mode) {
+  const Fd made = Fd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found{};
+  if (!made || ::fstat(made.native(), &found) != 0) return failed("look at", path);
+  if ((found.st_mode & S_IFMT) != type || found.st_uid != ::geteuid()) {
+    return fail(ErrorKind::denied, {.operation = "set the mode of",
+                                    .object = path,
+                                    .cause = "somebody has put something else there"});
+  }
+  if ((found.st_mode & 0777) == mode) return {};
+  // By the descriptor: chmod(2) of a path would follow a link.
+  const std::string itself = "/proc/self/fd/" + std::to_string(made.native());
+  if (::chmod(itself.c_str(), mode) != 0) return failed("set the mode of", path);
+  return {};
 }
 
 NameLock::NameLock(std::string path, Fd file) noexcept

@@ -29,6 +29,11 @@ Result<std::string> runtime_directory();
 /// with a dot, no "..", at most `most` bytes.
 Result<void> check_name(std::string_view name, std::size_t most);
 
+/// Gives what we have just made at `path` the mode that the umask took from it, unless it has it.
+/// Only if it is of that type (S_IFSOCK, ...) and this user's: links that somebody else put in its
+/// place are not followed.
+Result<void> restore_mode(const std::string& path, mode_t type, mode_t mode);
+
 class NameLock {
  public:
   /// Takes the name whose lock file is `path`. `exists` with the owner's pid when a live process
