@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/channel_pair.hpp"
+#include "bench/inet_raw.hpp"
 #include "bench/payload.hpp"
 #include "transport/shm/waiting.hpp"
 
@@ -180,6 +181,16 @@ std::unique_ptr<Variant> unix_channel(const Job& job) {
 std::unique_ptr<Variant> inproc_channel(const Job& job) {
   if (job.mode == Mode::in_place) return nullptr;
   return std::make_unique<ChannelVariant>(Mechanism::inproc, job);
+}
+
+std::unique_ptr<Variant> tcp_channel(const Job& job) {
+  if (job.mode == Mode::in_place) return nullptr;
+  return std::make_unique<ChannelVariant>(Mechanism::tcp, job);
+}
+
+std::unique_ptr<Variant> udp_channel(const Job& job) {
+  if (job.mode == Mode::in_place || !is_for_udp(job)) return nullptr;
+  return std::make_unique<ChannelVariant>(Mechanism::udp, job);
 }
 
 }  // namespace bulkhead::bench

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/channel_variant.hpp"
+#include "bench/inet_raw.hpp"
 #include "bench/job.hpp"
 #include "bench/ring_variant.hpp"
 #include "bench/service_variant.hpp"
@@ -30,6 +31,10 @@ const std::vector<Subject>& subjects() {
       {.mechanism = "unix", .api = "raw", .through_kernel = true, .make = unix_raw},
       {.mechanism = "unix", .api = "channel", .through_kernel = true, .make = unix_channel},
       {.mechanism = "unix", .api = "service", .through_kernel = true, .make = unix_service},
+      {.mechanism = "tcp", .api = "raw", .through_kernel = true, .make = tcp_raw},
+      {.mechanism = "tcp", .api = "channel", .through_kernel = true, .make = tcp_channel},
+      {.mechanism = "udp", .api = "raw", .through_kernel = true, .make = udp_raw},
+      {.mechanism = "udp", .api = "channel", .through_kernel = true, .make = udp_channel},
       {.mechanism = "inproc", .api = "channel", .kind = Kind::threads, .make = inproc_channel},
       {.mechanism = "inproc", .api = "service", .kind = Kind::threads, .make = inproc_service},
   };

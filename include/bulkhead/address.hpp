@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Address: where a Channel leads, as a URL. "shm:camera", "unix:///run/camera.sock",
-// "unix:@abstract", "inproc:camera". Checked where it is used: connect and listen answer `invalid`
-// for one that cannot be read and `unsupported` for a scheme they do not have.
+// "unix:@abstract", "fifo:///run/camera", "tcp://[::1]:4711", "mq:///camera". What belongs to one
+// mechanism alone is set behind a question mark: "file:///var/log/events?sync=each". Checked where
+// it is used: connect and listen answer `invalid` for one that cannot be read or has a parameter
+// that its mechanism does not know, and `unsupported` for a scheme they do not have.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,9 +18,27 @@
 namespace bulkhead {
 
 /// How messages are carried. The numbers travel between processes: never reuse one.
-enum class Mechanism : std::uint8_t { inproc = 1, unix_socket = 2, shm = 3 };
+enum class Mechanism : std::uint8_t {
+  inproc = 1,
+  unix_socket = 2,
+  shm = 3,
+  pipe = 4,
+  fifo = 5,
+  file = 6,
+  mmap = 7,
+  tcp = 8,
+  udp = 9,
+  posix_mq = 10,
+  sysv_mq = 11,
+};
 
-/// The scheme of its addresses: "shm", "unix", "inproc".
+inline constexpr std::array all_mechanisms{
+    Mechanism::inproc, Mechanism::pipe,     Mechanism::fifo,        Mechanism::file,
+    Mechanism::mmap,   Mechanism::shm,      Mechanism::unix_socket, Mechanism::tcp,
+    Mechanism::udp,    Mechanism::posix_mq, Mechanism::sysv_mq};
+
+/// The scheme of its addresses: "inproc", "pipe", "fifo", "file", "mmap", "shm", "unix", "tcp",
+/// "udp", "mq", "sysv".
 BULKHEAD_API std::string_view to_string(Mechanism mechanism) noexcept;
 
 class BULKHEAD_API Address {
@@ -31,7 +52,7 @@ class BULKHEAD_API Address {
   /// What it names: `invalid` when it has no scheme or no name, `unsupported` for an unknown scheme.
   Result<Mechanism> mechanism() const;
 
-  /// What stands behind the scheme: "camera", "/run/camera.sock", "@abstract".
+  /// What stands behind the scheme, parameters included: "camera", "/run/camera.sock", "@abstract".
   std::string_view name() const noexcept;
 
  private:

@@ -16,6 +16,7 @@
 #include <bulkhead/isolate.hpp>
 #include <bulkhead/listener.hpp>
 #include <bulkhead/message.hpp>
+#include <bulkhead/names.hpp>
 #include <bulkhead/process.hpp>
 #include <bulkhead/region.hpp>
 #include <bulkhead/result.hpp>

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -38,22 +39,39 @@ namespace detail {
 struct ChannelState;
 }
 
-struct ChannelOptions {
-  Trust trust = Trust::equal;
-  /// Room for messages under way in each direction; rounded up to a power of two (shm) or to what
-  /// the kernel gives (unix). Larger messages stream through it.
-  std::size_t capacity_bytes = 256 * 1024;
-  /// A larger message is refused: `too_large` when sending, `corrupt` when a peer sends one.
-  std::size_t max_message_bytes = 256 * 1024 * 1024;
-};
-
 /// What a mechanism can do, beyond carrying messages in order.
 struct Capabilities {
   bool handles = false;        ///< descriptors, Regions and Channels travel with messages
-  bool priority = false;       ///< messages may overtake each other by priority
+  bool priority = false;       ///< messages overtake each other by Message::priority()
   bool many_clients = false;   ///< one listener, any number of connections
   bool other_machine = false;  ///< the peer may be on another machine
   bool in_place = false;       ///< loan and receive_view do not copy
+  bool both_ways = false;      ///< an end can send and receive
+  bool unrelated = false;      ///< processes that share no parent meet by an address
+  bool reliable = false;       ///< nothing is lost between two live ends
+  bool tells_death = false;    ///< the kernel tells of the peer's end, without traffic
+  bool survives = false;       ///< what was sent outlives both ends
+};
+
+/// What `mechanism` can do; an end of it may have less (a pipe that only sends).
+BULKHEAD_API Capabilities capabilities(Mechanism mechanism) noexcept;
+
+/// Which way messages go, seen from the end that has this option; the first one, of a pair.
+enum class Direction : std::uint8_t { both, send, receive };
+
+struct ChannelOptions {
+  Trust trust = Trust::equal;
+  /// Room for messages under way in each direction; rounded up to a power of two (shm) or to what
+  /// the kernel gives (the others). Larger messages stream through it.
+  std::size_t capacity_bytes = 256 * 1024;
+  /// A larger message is refused: `too_large` when sending, `corrupt` when a peer sends one.
+  std::size_t max_message_bytes = 256 * 1024 * 1024;
+  /// One way, where a mechanism is cheaper or only able so: one pipe instead of two. The call of
+  /// the other way is `unsupported` then.
+  Direction direction = Direction::both;
+  /// What the program will need. A mechanism without it is `unsupported` by pair, connect and
+  /// listen, by name, and not in the middle of the work.
+  Capabilities needs = {};
 };
 
 /// Who is at the other end, by the kernel's word. `pid` is 0 when it cannot be known.
@@ -61,6 +79,14 @@ struct Peer {
   pid_t pid = 0;
   uid_t uid = static_cast<uid_t>(-1);
   gid_t gid = static_cast<gid_t>(-1);
+};
+
+/// What went wrong on the way to this end, as far as it can be told. Zero for mechanisms that are
+/// reliable.
+struct Losses {
+  std::uint64_t lost = 0;        ///< sent and not arrived, or not yet
+  std::uint64_t reordered = 0;   ///< arrived after one that was sent later; delivered as it came
+  std::uint64_t duplicated = 0;  ///< arrived again, or too late to tell; dropped
 };
 
 /// Room in the channel for a message that is built in place. Dropping it unsent gives it back.
@@ -156,6 +182,8 @@ class BULKHEAD_API Channel {
   Capabilities capabilities() const noexcept;
   Trust trust() const noexcept;
   Peer peer() const noexcept;
+  /// Any thread.
+  Losses losses() const noexcept;
 
   /// Ends the connection in good order: the peer receives what was sent, then `closed`. Idempotent.
   /// Calls of other threads on this channel return `closed`.

@@ -38,6 +38,7 @@ class BULKHEAD_API Listener {
 
   /// Polls readable when try_accept has something to say. Owned by the listener.
   FdView readable() const noexcept;
+  /// Where it listens; with the port that the system chose, where it was left to it.
   const Address& address() const noexcept;
   void close() noexcept;
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -39,6 +40,14 @@ class BULKHEAD_API Message {
   std::vector<Handle>& handles() noexcept { return handles_; }
   const std::vector<Handle>& handles() const noexcept { return handles_; }
 
+  /// 0, the usual one, to most_priority, which goes first. Only mechanisms whose capabilities say
+  /// so carry another than 0; the others refuse to send it as `unsupported`.
+  unsigned priority() const noexcept { return priority_; }
+  void set_priority(unsigned priority) noexcept {
+    priority_ = static_cast<std::uint8_t>(priority < most_priority ? priority : most_priority);
+  }
+  static constexpr unsigned most_priority = 31;
+
   void assign(Bytes bytes);
   /// Makes the size `size` and returns the bytes for filling; what was there before is kept up to
   /// the smaller size, what is new is not initialised. Throws std::bad_alloc like a container.
@@ -51,6 +60,7 @@ class BULKHEAD_API Message {
   /// Forgets bytes and handles, keeps the memory.
   void clear() noexcept {
     size_ = 0;
+    priority_ = 0;
     if (!handles_.empty()) handles_.clear();
   }
 
@@ -64,6 +74,7 @@ class BULKHEAD_API Message {
   std::size_t heap_capacity_ = 0;
   std::unique_ptr<std::byte[]> heap_;
   std::vector<Handle> handles_;
+  std::uint8_t priority_ = 0;
   std::array<std::byte, inline_bytes> inline_;  // not initialised
 };
 

@@ -4,7 +4,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::string_view remedy = "write it like shm:name, unix:///path or inproc:name";
+constexpr std::string_view remedy = "write it like shm:name, unix:///path or tcp://host:port";
 
 std::string_view scheme_of(std::string_view text) {
   const auto colon = text.find(':');
@@ -28,6 +28,22 @@ std::string_view to_string(Mechanism mechanism) noexcept {
       return "unix";
     case Mechanism::shm:
       return "shm";
+    case Mechanism::pipe:
+      return "pipe";
+    case Mechanism::fifo:
+      return "fifo";
+    case Mechanism::file:
+      return "file";
+    case Mechanism::mmap:
+      return "mmap";
+    case Mechanism::tcp:
+      return "tcp";
+    case Mechanism::udp:
+      return "udp";
+    case Mechanism::posix_mq:
+      return "mq";
+    case Mechanism::sysv_mq:
+      return "sysv";
   }
   return "unknown";
 }
@@ -36,7 +52,7 @@ Result<Mechanism> Address::mechanism() const {
   const auto scheme = scheme_of(text_);
   if (scheme.empty()) return refuse(ErrorKind::invalid, text_, "it has no scheme");
   if (name().empty()) return refuse(ErrorKind::invalid, text_, "it has no name");
-  for (auto known : {Mechanism::inproc, Mechanism::unix_socket, Mechanism::shm}) {
+  for (const Mechanism known : all_mechanisms) {
     if (scheme == to_string(known)) return known;
   }
   return refuse(ErrorKind::unsupported, text_,

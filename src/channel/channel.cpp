@@ -72,9 +72,19 @@ Channel::~Channel() {
 }
 
 Result<void> detail::ChannelState::send(Message& message, Deadline deadline) {
-  auto sent = guarded([&] { return link->send(message.bytes(), message.handles(), deadline); });
+  auto sent = guarded([&] {
+    if (message.priority() != 0) return send_urgent(message, deadline);
+    return link->send(message.bytes(), message.handles(), deadline);
+  });
   if (sent && !message.handles().empty()) message.handles().clear();
   return tell(*this, std::move(sent), "send", deadline);
+}
+
+Result<void> detail::ChannelState::send_urgent(const Message& message, Deadline deadline) {
+  if (!message.handles().empty()) {
+    return fail(ErrorKind::unsupported, {.cause = "handles and a priority in one message"});
+  }
+  return link->send_urgent(message.bytes(), message.priority(), deadline);
 }
 
 Result<void> detail::ChannelState::send_part(Message& message, std::size_t& done) {
@@ -164,6 +174,7 @@ Mechanism Channel::mechanism() const noexcept { return state_->link->mechanism()
 Capabilities Channel::capabilities() const noexcept { return state_->link->capabilities(); }
 Trust Channel::trust() const noexcept { return state_->trust; }
 Peer Channel::peer() const noexcept { return state_->peer(); }
+Losses Channel::losses() const noexcept { return state_->link->losses(); }
 void Channel::close() noexcept { state_->close(); }
 
 Result<Handle> Channel::into_handle() && {

@@ -46,8 +46,9 @@ Result<Listener> listen(const Address& address, const ListenOptions& options) {
   auto acceptor =
       transport::listen(address, options.channel, options.allow == ListenOptions::Allow::anyone);
   if (!acceptor) return fail(acceptor.error().during("listen", address.text()));
+  Address at = (*acceptor)->address().value_or(address);
   return detail::ListenerState::make(std::make_shared<detail::ListenerState>(
-      detail::ListenerState{*std::move(acceptor), address, options.channel.trust}));
+      detail::ListenerState{*std::move(acceptor), std::move(at), options.channel.trust}));
 }
 
 }  // namespace bulkhead

@@ -10,7 +10,8 @@ Message::Message(Message&& other) noexcept
     : size_(std::exchange(other.size_, 0)),
       heap_capacity_(std::exchange(other.heap_capacity_, 0)),
       heap_(std::move(other.heap_)),
-      handles_(std::move(other.handles_)) {
+      handles_(std::move(other.handles_)),
+      priority_(std::exchange(other.priority_, 0)) {
   other.handles_.clear();
   if (!heap_ && size_ > 0) std::memcpy(inline_.data(), other.inline_.data(), size_);
 }
@@ -21,12 +22,14 @@ Message& Message::operator=(Message&& other) noexcept {
   heap_capacity_ = std::exchange(other.heap_capacity_, 0);
   heap_ = std::move(other.heap_);
   handles_ = std::move(other.handles_);
+  priority_ = std::exchange(other.priority_, 0);
   other.handles_.clear();
   if (!heap_ && size_ > 0) std::memcpy(inline_.data(), other.inline_.data(), size_);
   return *this;
 }
 
 void Message::assign(Bytes bytes) {
+  priority_ = 0;
   size_ = 0;  // nothing of the old content is worth copying
   const auto room = resize(bytes.size());
   if (!bytes.empty()) std::memcpy(room.data(), bytes.data(), bytes.size());

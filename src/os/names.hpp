@@ -8,12 +8,15 @@
 // as either lives, and only the process that took it removes it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
 
 #include <bulkhead/fd.hpp>
 #include <bulkhead/result.hpp>
+
+#include "os/name_record.hpp"
 
 namespace bulkhead::os {
 
@@ -26,11 +29,26 @@ Result<std::string> runtime_directory();
 /// with a dot, no "..", at most `most` bytes.
 Result<void> check_name(std::string_view name, std::size_t most);
 
+/// Gives what we have just made at `path` the mode that the umask took from it, unless it has it.
+/// Only if it is of that type (S_IFSOCK, ...) and this user's: links that somebody else put in its
+/// place are not followed.
+Result<void> restore_mode(const std::string& path, mode_t type, mode_t mode);
+
 class NameLock {
  public:
   /// Takes the name whose lock file is `path`. `exists` with the owner's pid when a live process
   /// has it. Never waits.
   static Result<NameLock> take(const std::string& path);
+  /// The same for a name of `mechanism` that `bulkhead clean` is to find when this process was
+  /// killed: recorded before the lock file is made. Call made() when the thing is there.
+  static Result<NameLock> take(const std::string& path, std::string_view mechanism, Named kind,
+                               std::string_view name);
+  /// The same for who removes what the dead left. While it holds the lock, take() waits for it, a
+  /// tenth of a second at most, and does not say `exists`.
+  static Result<NameLock> take_to_clean(const std::string& path);
+
+  /// The pid in that lock file, by whoever locked it last; 0 when there is none.
+  static pid_t owner_written_in(const std::string& path);
 
   NameLock(NameLock&& other) noexcept = default;
   NameLock& operator=(NameLock&& other) noexcept;
@@ -38,15 +56,24 @@ class NameLock {
 
   /// In this process; false in a forked child of the owner.
   bool is_ours() const noexcept;
+  /// What the name stands for has been made. Nothing where nothing is recorded.
+  void made() noexcept {
+    if (record_) record_->made();
+  }
+  /// A further name that lives as long as this one, before it is made; then made(). REQUIRES: taken
+  /// with a record.
+  Result<void> also(Named kind, std::string_view name) { return record_->add(kind, name); }
   /// Removes the lock file and gives the name up. Remove what it protects first.
   void release() noexcept;
 
  private:
   NameLock(std::string path, Fd file) noexcept;
+  static Result<NameLock> take_as(const std::string& path, const std::string& holder);
 
   std::string path_;
   Fd file_;
   pid_t owner_ = 0;
+  std::optional<NameRecord> record_;
 };
 
 }  // namespace bulkhead::os

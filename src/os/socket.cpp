@@ -119,6 +119,23 @@ Result<Packet> receive_packet(FdView socket, MutableBytes into, std::size_t max_
   return receive_packet(socket, {&part, 1}, max_fds);
 }
 
+Result<Fd> wrap_descriptors(std::span<const int> fds) {
+  auto [inside, parcel] = BULKHEAD_TRY(socket_pair());
+  const std::byte mark{};
+  BULKHEAD_TRY(send_packet(inside, Bytes{&mark, 1}, fds));
+  return std::move(parcel);
+}
+
+Result<std::vector<Fd>> unwrap_descriptors(Fd parcel, std::size_t count) {
+  std::byte mark{};
+  auto packet = receive_packet(parcel, MutableBytes{&mark, 1}, max_packet_fds);
+  if (packet && packet->fds.size() == count) return std::move(packet->fds);
+  return fail(ErrorKind::invalid, {.operation = "unpack",
+                                   .object = "descriptors",
+                                   .cause = "it does not hold the " + std::to_string(count) +
+                                            " descriptors that it should"});
+}
+
 Credentials peer_credentials(FdView socket) noexcept {
   ucred credentials{};
   socklen_t size = sizeof credentials;

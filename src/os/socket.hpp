@@ -44,6 +44,13 @@ Result<Packet> receive_packet(FdView socket, std::span<const iovec> into, std::s
 Result<Packet> receive_packet(FdView socket, MutableBytes into, std::size_t max_fds);
 
 /// Who connected, by SO_PEERCRED: for a socket pair the process that made it.
+/// Several descriptors as one: a socket in which they are under way, so that they go wherever one
+/// descriptor goes and are closed with it. For at most max_packet_fds.
+Result<Fd> wrap_descriptors(std::span<const int> fds);
+/// What wrap_descriptors() made, which is used up. `invalid` for anything else, and for another
+/// number than `count`. Never waits.
+Result<std::vector<Fd>> unwrap_descriptors(Fd parcel, std::size_t count);
+
 struct Credentials {
   pid_t pid = 0;
   uid_t uid = static_cast<uid_t>(-1);

@@ -216,5 +216,36 @@ TEST(peer, of_something_else_is_nobody) {
   EXPECT_EQ(peer_credentials(null).uid, static_cast<uid_t>(-1));
 }
 
+TEST(wrapped_descriptors, travel_as_one_and_come_out_in_order) {
+  const auto fds = some(3);
+  Fd parcel = or_throw(wrap_descriptors(numbers(fds)));
+  const auto out = or_throw(unwrap_descriptors(std::move(parcel), 3));
+  ASSERT_EQ(out.size(), 3U);
+  struct stat first{};
+  struct stat same{};
+  ASSERT_EQ(::fstat(fds[0].native(), &first), 0);
+  ASSERT_EQ(::fstat(out[0].native(), &same), 0);
+  EXPECT_EQ(first.st_rdev, same.st_rdev);
+}
+
+TEST(wrapped_descriptors, are_closed_with_what_holds_them) {
+  auto ends = or_throw(socket_pair());
+  const std::array fds{ends.second.native()};
+  Fd parcel = or_throw(wrap_descriptors(fds));
+  ends.second.close();
+  std::array<std::byte, 1> room;
+  EXPECT_EQ(receive_packet(ends.first, room, 0).error(), ErrorKind::empty);
+  parcel.close();
+  EXPECT_TRUE(or_throw(receive_packet(ends.first, room, 0)).closed);
+}
+
+TEST(wrapped_descriptors, of_another_number_or_kind_are_refused) {
+  const auto fds = some(2);
+  EXPECT_EQ(unwrap_descriptors(or_throw(wrap_descriptors(numbers(fds))), 3).error(),
+            ErrorKind::invalid);
+  EXPECT_EQ(unwrap_descriptors(std::move(some(1).front()), 1).error(), ErrorKind::invalid);
+  EXPECT_EQ(unwrap_descriptors(std::move(Pair{}.left), 1).error(), ErrorKind::invalid);
+}
+
 }  // namespace
 }  // namespace bulkhead::os

@@ -1,38 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of mechanisms: what they are called is in Address, what they are is in a file pair
-// each, and here are the lines that join the two.
-#include <unistd.h>
+// What is the same for all mechanisms: finding the one that is meant, and telling by name what it
+// lacks before anything is made.
+#include <string>
 
-#include "os/names.hpp"
-#include "os/socket.hpp"
-#include "transport/inproc.hpp"
 #include "transport/link.hpp"
-#include "transport/shm/shm_link.hpp"
-#include "transport/unix_meeting.hpp"
-#include "transport/unix_socket.hpp"
+#include "transport/mechanism.hpp"
+#include "transport/one_way.hpp"
 
-namespace bulkhead::transport {
+namespace bulkhead {
 namespace {
 
-/// The longest name of those that are not paths.
-constexpr std::size_t longest_name = 64;
-
-Result<std::unique_ptr<Link>> shm_from(Fd socket, const ChannelOptions& options) {
-  return adopt_shm(std::move(socket), options);
+const transport::MechanismEntry* entry_of(Mechanism mechanism) noexcept {
+  for (const auto* entry : transport::mechanisms) {
+    if (entry->mechanism == mechanism) return entry;
+  }
+  return nullptr;
 }
 
-/// TRUST: another user's process is never trusted more than the default says.
-ChannelOptions for_peer_of(FdView socket, ChannelOptions options) {
-  if (os::peer_credentials(socket).uid != ::geteuid()) options.trust = Trust::untrusted;
-  return options;
+std::unexpected<Error> unsupported(std::string cause, std::string remedy = {}) {
+  return fail(ErrorKind::unsupported, {.cause = std::move(cause), .remedy = std::move(remedy)});
 }
 
-std::unexpected<Error> missing() {
-  return fail(ErrorKind::unsupported, {.cause = "this mechanism is not known here"});
+struct Need {
+  bool Capabilities::* flag;
+  const char* words;
+};
+constexpr Need needs[] = {
+    {&Capabilities::handles, "carry handles"},
+    {&Capabilities::priority, "carry priorities"},
+    {&Capabilities::many_clients, "serve many clients"},
+    {&Capabilities::other_machine, "reach another machine"},
+    {&Capabilities::in_place, "lend its memory"},
+    {&Capabilities::both_ways, "both send and receive at one end"},
+    {&Capabilities::unrelated, "join processes that share no parent"},
+    {&Capabilities::reliable, "promise that nothing is lost"},
+    {&Capabilities::tells_death, "tell of the peer's death"},
+    {&Capabilities::survives, "keep messages when both ends are gone"},
+};
+
+/// The mechanism, if it is here and has what the options need.
+Result<const transport::MechanismEntry*> find(Mechanism mechanism, const ChannelOptions& options) {
+  const auto* entry = entry_of(mechanism);
+  if (entry == nullptr) return unsupported("this mechanism is not known here");
+  for (const Need& need : needs) {
+    if (!(options.needs.*need.flag) || entry->capabilities.*need.flag) continue;
+    return unsupported(std::string{to_string(mechanism)} + " cannot " + need.words,
+                       "take one of those that `bulkhead mechanisms` shows with it");
+  }
+  return entry;
 }
 
 }  // namespace
+
+Capabilities capabilities(Mechanism mechanism) noexcept {
+  const auto* entry = entry_of(mechanism);
+  return entry == nullptr ? Capabilities{} : entry->capabilities;
+}
+
+namespace transport {
 
 Result<std::size_t> Link::send_many(std::span<const Bytes> messages, Deadline deadline) {
   std::size_t sent = 0;
@@ -48,67 +74,42 @@ Result<std::size_t> Link::send_many(std::span<const Bytes> messages, Deadline de
   return sent;
 }
 
-Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
-    Mechanism mechanism, const ChannelOptions& options) {
-  switch (mechanism) {
-    case Mechanism::inproc:
-      return make_inproc_pair(options);
-    case Mechanism::unix_socket:
-      return make_unix_pair(options);
-    case Mechanism::shm:
-      return make_shm_pair(options);
-  }
-  return missing();
+Result<void> Link::send_urgent(Bytes, unsigned, Deadline) {
+  return unsupported(std::string{to_string(mechanism())} + " cannot carry priorities");
+}
+
+Result<LinkPair> make_pair(Mechanism mechanism, const ChannelOptions& options) {
+  const auto* entry = BULKHEAD_TRY(find(mechanism, options));
+  auto ends = BULKHEAD_TRY(entry->make_pair(options));
+  return LinkPair{one_way(std::move(ends.first), options.direction),
+                  one_way(std::move(ends.second), opposite(options.direction))};
 }
 
 Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
                                       const ChannelOptions& options) {
-  const std::string name{address.name()};
-  switch (BULKHEAD_TRY(address.mechanism())) {
-    case Mechanism::inproc:
-      BULKHEAD_TRY(os::check_name(name, longest_name));
-      return connect_inproc(name, deadline, options);
-    case Mechanism::unix_socket: {
-      const auto place = BULKHEAD_TRY(MeetingPlace::of_unix(name));
-      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
-      const ChannelOptions with = for_peer_of(socket, options);
-      return adopt_unix(std::move(socket), with);
-    }
-    case Mechanism::shm: {
-      const auto place = BULKHEAD_TRY(MeetingPlace::of_shm(name));
-      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
-      const ChannelOptions with = for_peer_of(socket, options);
-      return adopt_shm(std::move(socket), with);
-    }
-  }
-  return missing();
+  const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());
+  const auto* entry = BULKHEAD_TRY(find(mechanism, options));
+  if (entry->connect == nullptr)
+    return unsupported("it joins related processes only", "use pair()");
+  auto link = BULKHEAD_TRY(entry->connect(std::string{address.name()}, deadline, options));
+  return one_way(std::move(link), options.direction);
 }
 
 Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options) {
-  switch (static_cast<Mechanism>(handle.mechanism())) {
-    case Mechanism::inproc:
-      return adopt_inproc(std::move(handle));
-    case Mechanism::unix_socket:
-      return adopt_unix(std::move(handle).take_fd(), options);
-    case Mechanism::shm:
-      return shm_from(std::move(handle).take_fd(), options);
-  }
-  return missing();
+  const auto* entry = BULKHEAD_TRY(find(static_cast<Mechanism>(handle.mechanism()), options));
+  if (entry->adopt == nullptr) return unsupported("its ends cannot be handed over");
+  auto link = BULKHEAD_TRY(entry->adopt(std::move(handle), options));
+  return one_way(std::move(link), options.direction);
 }
 
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
                                          bool other_users) {
-  const std::string name{address.name()};
-  switch (BULKHEAD_TRY(address.mechanism())) {
-    case Mechanism::inproc:
-      BULKHEAD_TRY(os::check_name(name, longest_name));
-      return listen_inproc(name);
-    case Mechanism::unix_socket:
-      return listen_at(BULKHEAD_TRY(MeetingPlace::of_unix(name)), options, other_users, adopt_unix);
-    case Mechanism::shm:
-      return listen_at(BULKHEAD_TRY(MeetingPlace::of_shm(name)), options, other_users, shm_from);
-  }
-  return missing();
+  const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());
+  const auto* entry = BULKHEAD_TRY(find(mechanism, options));
+  if (entry->listen == nullptr) return unsupported("it joins related processes only", "use pair()");
+  auto acceptor = BULKHEAD_TRY(entry->listen(std::string{address.name()}, options, other_users));
+  return one_way(std::move(acceptor), options.direction);
 }
 
-}  // namespace bulkhead::transport
+}  // namespace transport
+}  // namespace bulkhead

@@ -11,12 +11,16 @@
 #include <unistd.h>
 
 #include "os/condition.hpp"
+#include "os/names.hpp"
 #include "os/signal_fd.hpp"
 #include "os/syscall.hpp"
 #include "transport/aside.hpp"
+#include "transport/mechanism.hpp"
 
 namespace bulkhead::transport {
 namespace {
+
+constexpr std::size_t longest_name = 64;
 
 /// What a message costs beside its bytes, so that empty ones are bounded too.
 constexpr std::size_t cost_bytes = 64;
@@ -168,9 +172,7 @@ class InprocLink final : public LinkWithoutMemory {
   }
 
   Mechanism mechanism() const noexcept override { return Mechanism::inproc; }
-  Capabilities capabilities() const noexcept override {
-    return {.handles = true, .many_clients = true};
-  }
+  Capabilities capabilities() const noexcept override { return inproc_mechanism.capabilities; }
   Peer peer() const noexcept override { return {::getpid(), ::geteuid(), ::getegid()}; }
 
   void close() noexcept override {
@@ -345,5 +347,28 @@ Result<std::unique_ptr<Acceptor>> listen_inproc(const std::string& name) {
   }
   return std::make_unique<InprocAcceptor>(name, std::move(meeting));
 }
+
+const MechanismEntry inproc_mechanism{
+    .mechanism = Mechanism::inproc,
+    .capabilities = {.handles = true,
+                     .many_clients = true,
+                     .both_ways = true,
+                     .reliable = true,
+                     .tells_death = true},
+    .make_pair = [](const ChannelOptions& options) -> Result<LinkPair> {
+      return make_inproc_pair(options);
+    },
+    .adopt = [](Handle handle, const ChannelOptions&) { return adopt_inproc(std::move(handle)); },
+    .connect = [](const std::string& name, Deadline deadline,
+                  const ChannelOptions& options) -> Result<std::unique_ptr<Link>> {
+      BULKHEAD_TRY(os::check_name(name, longest_name));
+      return connect_inproc(name, deadline, options);
+    },
+    .listen = [](const std::string& name, const ChannelOptions&,
+                 bool) -> Result<std::unique_ptr<Acceptor>> {
+      BULKHEAD_TRY(os::check_name(name, longest_name));
+      return listen_inproc(name);
+    },
+};
 
 }  // namespace bulkhead::transport

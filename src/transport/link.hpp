@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Link: what a mechanism implements; Channel is its public face. One file pair per mechanism makes
-// a Link, and one line in factory.cpp makes it reachable.
+// a Link, and one line in mechanism.hpp makes it reachable.
 //
 // Threads: one in the sending half (send, send_many, loan, commit) and one in the receiving half
 // (receive, view, release) at a time; close() from anywhere. Deadlines: os::no_wait means never
@@ -30,6 +30,9 @@ class Link {
 
   /// One message. On success the handles have been consumed; on failure they are untouched.
   virtual Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) = 0;
+  /// The same without handles, ahead of all that wait with a lower priority (1 to
+  /// Message::most_priority).
+  virtual Result<void> send_urgent(Bytes bytes, unsigned priority, Deadline deadline);
   /// A step of a send that never waits, for messages that may be larger than what fits at once.
   /// After `full` call it again with the same arguments when writable() says so, and send nothing
   /// else until it is done or given up by abort_part(). `done` is the link's; it starts at 0.
@@ -74,6 +77,8 @@ class Link {
   virtual Mechanism mechanism() const noexcept = 0;
   virtual Capabilities capabilities() const noexcept = 0;
   virtual Peer peer() const noexcept = 0;
+  /// Any thread.
+  virtual Losses losses() const noexcept { return {}; }
 
   virtual void close() noexcept = 0;
 
@@ -89,21 +94,23 @@ class Link {
   virtual Result<Handle> detach() = 0;
 };
 
-/// The factory (factory.cpp): a line per mechanism.
-Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
-    Mechanism mechanism, const ChannelOptions& options);
-Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
-                                      const ChannelOptions& options);
-Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options);
-
-/// The same for listeners.
+/// What a Listener is made of.
 class Acceptor {
  public:
   virtual ~Acceptor() = default;
   virtual Result<std::unique_ptr<Link>> accept(Deadline deadline) = 0;
   virtual FdView readable() const noexcept = 0;
   virtual void close() noexcept = 0;
+  /// Where it listens, when that is not what was asked for: a port that the system chose.
+  virtual std::optional<Address> address() const { return std::nullopt; }
 };
+
+/// The face of all mechanisms together: factory.cpp, over the table of mechanism.hpp.
+Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
+    Mechanism mechanism, const ChannelOptions& options);
+Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
+                                      const ChannelOptions& options);
+Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options);
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
                                          bool other_users);
 

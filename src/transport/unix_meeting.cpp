@@ -81,6 +81,7 @@ class BoundPath {
       device_ = made.st_dev;
       inode_ = made.st_ino;
     }
+    lock_.made();
   }
   BoundPath(const BoundPath&) = delete;
   BoundPath& operator=(const BoundPath&) = delete;
@@ -186,11 +187,7 @@ Result<void> bind_path(FdView socket, const MeetingPlace& place, mode_t mode) {
   ::fchmod(socket.native(), mode);
   if (::bind(socket.native(), address.get(), address.size) != 0)
     return os::failed("bind", place.path);
-  struct stat made{};
-  if (::lstat(place.path.c_str(), &made) == 0 && (made.st_mode & 0777) != mode) {
-    ::chmod(place.path.c_str(), mode);
-  }
-  return {};
+  return os::restore_mode(place.path, S_IFSOCK, mode);
 }
 
 Result<MeetingPlace> checked(MeetingPlace place) {
@@ -212,7 +209,7 @@ Result<MeetingPlace> MeetingPlace::of_unix(const std::string& name) {
 
 Result<MeetingPlace> MeetingPlace::of_shm(const std::string& name) {
   BULKHEAD_TRY(os::check_name(name, 64));
-  return checked({BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false});
+  return checked({BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false, "shm"});
 }
 
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
@@ -240,6 +237,11 @@ Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
   }
 }
 
+ChannelOptions for_peer_of(FdView socket, ChannelOptions options) {
+  if (os::peer_credentials(socket).uid != ::geteuid()) options.trust = Trust::untrusted;
+  return options;
+}
+
 Result<std::unique_ptr<Acceptor>> listen_at(const MeetingPlace& place,
                                             const ChannelOptions& options, bool other_users,
                                             MakeLink make_link) {
@@ -252,7 +254,8 @@ Result<std::unique_ptr<Acceptor>> listen_at(const MeetingPlace& place,
       return in_use(BULKHEAD_TRY(listener_at(place)).value_or(0));
     }
   } else {
-    auto lock = BULKHEAD_TRY(os::NameLock::take(place.path + ".lock"));
+    auto lock = BULKHEAD_TRY(
+        os::NameLock::take(place.path + ".lock", place.mechanism, os::Named::socket, place.path));
     BULKHEAD_TRY(bind_path(socket, place, other_users ? 0666 : 0600));
     bound = std::make_unique<BoundPath>(place.path, std::move(lock));
   }

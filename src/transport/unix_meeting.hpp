@@ -22,6 +22,7 @@ namespace bulkhead::transport {
 struct MeetingPlace {
   std::string path;  ///< or the abstract name, without the '@'
   bool is_abstract = false;
+  const char* mechanism = "unix";  ///< whose name it is, in the record of it
 
   /// "/run/x.sock" or "@name". `invalid` when it is neither, or longer than the kernel takes.
   static Result<MeetingPlace> of_unix(const std::string& name);
@@ -31,6 +32,9 @@ struct MeetingPlace {
 
 /// A connected SOCK_SEQPACKET socket. `not_found` when nobody listens there.
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline);
+
+/// TRUST: another user's process is never trusted more than the default says.
+ChannelOptions for_peer_of(FdView socket, ChannelOptions options);
 
 /// Makes a Link of an accepted socket.
 using MakeLink = std::function<Result<std::unique_ptr<Link>>(Fd, const ChannelOptions&)>;

@@ -14,7 +14,9 @@
 #include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/aside.hpp"
+#include "transport/mechanism.hpp"
 #include "transport/unix_frame.hpp"
+#include "transport/unix_meeting.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -64,9 +66,7 @@ class UnixLink final : public LinkWithoutMemory {
   Result<FdView> writable() override;
 
   Mechanism mechanism() const noexcept override { return Mechanism::unix_socket; }
-  Capabilities capabilities() const noexcept override {
-    return {.handles = true, .many_clients = true};
-  }
+  Capabilities capabilities() const noexcept override { return unix_mechanism.capabilities; }
   Peer peer() const noexcept override {
     const auto who = os::peer_credentials(socket_);
     return {who.pid, who.uid, who.gid};
@@ -571,5 +571,31 @@ void refuse_unix(FdView socket) noexcept {
   const iovec parts = part(&header, sizeof header);
   static_cast<void>(os::send_packet(socket, {&parts, 1}));
 }
+
+const MechanismEntry unix_mechanism{
+    .mechanism = Mechanism::unix_socket,
+    .capabilities = {.handles = true,
+                     .many_clients = true,
+                     .both_ways = true,
+                     .unrelated = true,
+                     .reliable = true,
+                     .tells_death = true},
+    .make_pair = make_unix_pair,
+    .adopt =
+        [](Handle handle, const ChannelOptions& options) {
+          return adopt_unix(std::move(handle).take_fd(), options);
+        },
+    .connect = [](const std::string& name, Deadline deadline,
+                  const ChannelOptions& options) -> Result<std::unique_ptr<Link>> {
+      const auto place = BULKHEAD_TRY(MeetingPlace::of_unix(name));
+      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
+      const ChannelOptions with = for_peer_of(socket, options);
+      return adopt_unix(std::move(socket), with);
+    },
+    .listen = [](const std::string& name, const ChannelOptions& options,
+                 bool other_users) -> Result<std::unique_ptr<Acceptor>> {
+      return listen_at(BULKHEAD_TRY(MeetingPlace::of_unix(name)), options, other_users, adopt_unix);
+    },
+};
 
 }  // namespace bulkhead::transport

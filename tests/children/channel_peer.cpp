@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process at the other end of a channel: `channel_peer WHAT MECHANISM` on descriptor 3, or
-// `channel_peer WHAT ADDRESS` through a name. It does one thing until it is stopped or the channel
-// ends; it says "ready" on its standard output when it is bound and "done" at an orderly end.
+// The process at the other end of a channel: `channel_peer WHAT MECHANISM [DIRECTION]` on descriptor
+// 3, or `channel_peer WHAT ADDRESS [DIRECTION]` through a name. It does one thing until it is stopped
+// or the channel ends; where somebody waits for that, it says "ready" on its standard output.
+// DIRECTION is a number, as ChannelOptions has it: which way this end goes.
 #include <cctype>
 #include <cstdlib>
 #include <iostream>
@@ -20,11 +21,15 @@ using namespace std::chrono_literals;
 
 void say(const char* what) { std::cout << what << std::endl; }
 
+ChannelOptions options;
+
 Channel channel_of(const std::string& where) {
-  if (std::isdigit(static_cast<unsigned char>(where[0])) == 0) return or_exit(connect(where, 20s));
+  if (std::isdigit(static_cast<unsigned char>(where[0])) == 0) {
+    return or_exit(connect(where, 20s, options));
+  }
   const auto mechanism = static_cast<std::uint8_t>(std::stoi(where));
   return or_exit(
-      Channel::from_handle(Handle{Fd::adopt(3), Handle::Kind::channel, mechanism}, Trust::equal));
+      Channel::from_handle(Handle{Fd::adopt(3), Handle::Kind::channel, mechanism}, options));
 }
 
 int echo(Channel channel) {
@@ -43,6 +48,14 @@ int send_for_ever(Channel channel) {
   }
 }
 
+/// Small ones, so that each is one datagram or one queue message.
+int send_small_for_ever(Channel channel) {
+  const std::vector<std::byte> bytes(500);
+  for (;;) {
+    if (auto sent = channel.send(bytes, never); !sent) return 2;
+  }
+}
+
 int receive_for_ever(Channel channel) {
   Message message;
   while (channel.receive(message, never)) {
@@ -58,6 +71,14 @@ int stay(Channel channel) {
   return 0;
 }
 
+/// One message, and then nothing more until its input ends.
+int say_one_and_stay(Channel channel) {
+  or_exit(channel.send(as_bytes("here"), 20s));
+  std::string line;
+  std::getline(std::cin, line);
+  return 0;
+}
+
 /// Three messages and an orderly end.
 int say_three(Channel channel) {
   for (const char* text : {"one", "two", "three"}) or_exit(channel.send(as_bytes(text), 20s));
@@ -70,10 +91,10 @@ int die_after_three(Channel channel) {
   ::_exit(7);
 }
 
-int hold_a_name(const std::string& address) {
-  auto listener = listen(address);
-  if (!listener) {
-    std::cout << listener.error() << std::endl;
+/// Has the name until its input ends.
+template <class Held> int hold(const Held& held) {
+  if (!held) {
+    std::cout << held.error() << std::endl;
     return 1;
   }
   say("ready");
@@ -85,9 +106,14 @@ int hold_a_name(const std::string& address) {
 /// As another user: what connect and the first receive say.
 int come_as_nobody(const std::string& address) {
   if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 4;
-  auto channel = connect(address, 20s);
-  if (channel) {
-    auto got = channel->receive(20s);
+  auto channel = connect(address, 5s, options);
+  if (channel && options.direction == Direction::send) {
+    // It is let in when its message arrives: the listener's test looks at that.
+    static_cast<void>(channel->send(as_bytes("from nobody"), 5s));
+    std::cout << "sent" << std::endl;
+  } else if (channel) {
+    static_cast<void>(channel->send(as_bytes("from nobody"), 5s));
+    auto got = channel->receive(5s);
     std::cout << (got ? "let in" : to_string(got.error().kind())) << std::endl;
   } else {
     std::cout << to_string(channel.error().kind()) << std::endl;
@@ -97,15 +123,19 @@ int come_as_nobody(const std::string& address) {
 
 }  // namespace
 
-int main(int, char** argv) {
+int main(int count, char** argv) {
   const std::string what = argv[1];
   const std::string where = argv[2];
-  if (what == "hold_a_name") return hold_a_name(where);
+  if (count > 3) options.direction = static_cast<Direction>(std::atoi(argv[3]));
+  if (what == "hold_a_name") return hold(listen(where, {.channel = options}));
+  if (what == "hold_an_end") return hold(connect(where, 20s, options));
   if (what == "come_as_nobody") return come_as_nobody(where);
   if (what == "echo") return echo(channel_of(where));
   if (what == "send") return send_for_ever(channel_of(where));
+  if (what == "send_small") return send_small_for_ever(channel_of(where));
   if (what == "receive") return receive_for_ever(channel_of(where));
   if (what == "stay") return stay(channel_of(where));
+  if (what == "say_one_and_stay") return say_one_and_stay(channel_of(where));
   if (what == "say_three") return say_three(channel_of(where));
   if (what == "die_after_three") return die_after_three(channel_of(where));
   return 5;

@@ -3,14 +3,16 @@
 // The conformance suite: what every mechanism of Channel must do, as one body of tests that runs
 // over a table. A new mechanism joins by one line in `rows()`.
 //
-// Bodies that need a process at the other end ask the row first, and are skipped by name where
-// there is none.
+// A row says what its mechanism is like. Bodies run over the rows that can what they ask; what a row
+// cannot is asserted to be refused, by name, in refusals_test.cpp: nothing is silently skipped. See
+// the README of this folder.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
@@ -27,6 +29,7 @@
 #include "support/census.hpp"
 #include "support/children.hpp"
 #include "support/watchdog.hpp"
+#include "transport/mechanism.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define BULKHEAD_TEST_SANITIZED 1
@@ -43,43 +46,247 @@ inline constexpr int sanitized(int plain, int slow) {
   return BULKHEAD_TEST_SANITIZED ? slow : plain;
 }
 
-/// How a test names a place to listen at.
-enum class Naming : std::uint8_t { by_scheme, by_path, abstract };
+/// How a test names a place of its own.
+enum class Naming : std::uint8_t {
+  none,       ///< it has no addresses
+  by_scheme,  ///< "shm:name"
+  by_path,    ///< "unix:///folder/name"
+  abstract,   ///< "unix:@name"
+  loopback,   ///< "tcp://127.a.b.c:port": an address of this process alone
+  queue,      ///< "mq:///name"
+  key,        ///< "sysv://number"
+};
 
+/// How the two ends of a body come about.
+enum class Joining : std::uint8_t {
+  pair,      ///< pair()
+  listener,  ///< listen(), connect(), accept(): where there is no pair(), or as a second row
+  name,      ///< connect() twice, each with its direction: no end comes first
+};
+
+/// What the suite must know of a mechanism. The defaults are those of a socket; what a row has
+/// less is refused by the mechanism, and tests/conformance/refusals_test.cpp asserts that.
 struct Row {
   std::string name;
-  Mechanism mechanism;
-  Trust trust;
-  Naming naming;
+  Mechanism mechanism = Mechanism::inproc;
+  Trust trust = Trust::equal;
+  Naming naming = Naming::by_path;
+  Joining joining = Joining::pair;
+  /// Of the first end: `send` for the rows of one way, whose second end receives.
+  Direction direction = Direction::both;
+  /// What capabilities(mechanism) says. An end of one way has less: both_ways.
+  Capabilities capabilities = {};
   /// Where messages stop to be carried in one piece, if anywhere; sizes around it are tried.
-  std::size_t unit_bytes;
-  bool between_processes;
+  std::size_t unit_bytes = 60 * 1024;
+  /// The largest message there is; a larger one is `too_large`.
+  std::size_t largest_bytes = static_cast<std::size_t>(-1);
   /// How many handles one message carries.
-  std::size_t most_handles;
-  Capabilities capabilities;
+  std::size_t most_handles = 0;
+  /// What stands behind the addresses of this row: "?sync=none".
+  std::string parameters = {};
+  bool between_processes = true;
+  bool has_pair = true;
+  /// It has listen(). A mechanism of addresses without one has connect() alone.
+  bool has_listener = true;
+  /// An end goes to another process: into_handle() and from_handle().
+  bool hands_over = true;
+  /// A sender waits for a slow reader. A log takes all; a datagram is lost.
+  bool holds_back = true;
+  /// So many messages of a few bytes wait unread at the least.
+  std::size_t unread_messages = 100;
+  /// The receiver hears of an orderly end: `closed` behind the last message.
+  bool tells_close = true;
+  /// connect() hears that nobody listens: `not_found`.
+  bool tells_nobody_there = true;
+  /// The sender hears that nobody will read.
+  bool tells_no_reader = true;
+  /// peer() knows the pid.
+  bool tells_pid = true;
+  /// Another user cannot come in; without it anybody can who reaches the address.
+  bool keeps_others_out = true;
+  /// accept() gives a channel for each client, not one that receives from all.
+  bool a_channel_each = true;
+  /// `exists` names the pid of who has the name.
+  bool tells_owner = true;
+
+  bool both_ways() const { return direction == Direction::both; }
+  bool lossy() const { return !capabilities.reliable; }
+  /// `bytes`, or the most that goes.
+  std::size_t at_most(std::size_t bytes) const { return std::min(bytes, largest_bytes); }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.name; }
 
-inline std::vector<Row> rows() {
-  const Capabilities plain{.handles = true, .many_clients = true};
-  const Capabilities memory{.handles = true, .many_clients = true, .in_place = true};
+inline std::vector<Row> all_rows() {
+  const Capabilities socket{.handles = true,
+                            .many_clients = true,
+                            .both_ways = true,
+                            .unrelated = true,
+                            .reliable = true,
+                            .tells_death = true};
+  Capabilities memory = socket;
+  memory.in_place = true;
+  Capabilities in_process = socket;
+  in_process.unrelated = false;
+  const Capabilities related{.both_ways = true, .reliable = true, .tells_death = true};
+  const Capabilities log{.many_clients = true,
+                         .other_machine = true,
+                         .both_ways = true,
+                         .unrelated = true,
+                         .reliable = true,
+                         .tells_death = true,
+                         .survives = true};
   using enum Mechanism;
   using enum Naming;
+  const auto untrusted = Trust::untrusted;
+  // A line a mechanism.
   return {
-      {"inproc", inproc, Trust::equal, by_scheme, 256 * 1024, false, 4096, plain},
-      {"unix", unix_socket, Trust::equal, by_path, 60 * 1024, true, 4096, plain},
-      {"unix_abstract", unix_socket, Trust::untrusted, abstract, 60 * 1024, true, 16, plain},
-      {"shm_equal", shm, Trust::equal, by_scheme, 128 * 1024, true, 253, memory},
-      {"shm_untrusted", shm, Trust::untrusted, by_scheme, 128 * 1024, true, 16, memory},
+      {.name = "inproc",
+       .mechanism = inproc,
+       .naming = by_scheme,
+       .capabilities = in_process,
+       .unit_bytes = 256 * 1024,
+       .most_handles = 4096,
+       .between_processes = false},
+      {.name = "pipe",
+       .mechanism = pipe,
+       .naming = none,
+       .capabilities = related,
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false},
+      {.name = "pipe_one_way",
+       .mechanism = pipe,
+       .naming = none,
+       .direction = Direction::send,
+       .capabilities = related,
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false},
+      {.name = "fifo",
+       .mechanism = fifo,
+       .joining = Joining::listener,
+       .capabilities = {.many_clients = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 256 * 1024,
+       .has_pair = false,
+       .hands_over = false},
+      {.name = "fifo_one_way",
+       .mechanism = fifo,
+       .joining = Joining::listener,
+       .direction = Direction::send,
+       .capabilities = {.many_clients = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 4072,
+       .has_pair = false,
+       .hands_over = false,
+       .tells_pid = false,
+       .a_channel_each = false},
+      {.name = "unix", .mechanism = unix_socket, .capabilities = socket, .most_handles = 4096},
+      {.name = "unix_abstract",
+       .mechanism = unix_socket,
+       .trust = untrusted,
+       .naming = abstract,
+       .capabilities = socket,
+       .most_handles = 16},
+      {.name = "shm_equal",
+       .mechanism = shm,
+       .naming = by_scheme,
+       .capabilities = memory,
+       .unit_bytes = 128 * 1024,
+       .most_handles = 253},
+      {.name = "shm_untrusted",
+       .mechanism = shm,
+       .trust = untrusted,
+       .naming = by_scheme,
+       .capabilities = memory,
+       .unit_bytes = 128 * 1024,
+       .most_handles = 16},
+      {.name = "tcp",
+       .mechanism = tcp,
+       .trust = untrusted,
+       .naming = loopback,
+       .capabilities = {.many_clients = true,
+                        .other_machine = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 256 * 1024,
+       .tells_pid = false,
+       .keeps_others_out = false},
+      {.name = "udp",
+       .mechanism = udp,
+       .trust = untrusted,
+       .naming = loopback,
+       .capabilities =
+           {.many_clients = true, .other_machine = true, .both_ways = true, .unrelated = true},
+       .largest_bytes = 65'507 - 16,
+       .holds_back = false,
+       .tells_no_reader = false,
+       .tells_pid = false,
+       .keeps_others_out = false},
+      {.name = "file_pair",
+       .mechanism = file,
+       .naming = none,
+       .capabilities = log,
+       .unit_bytes = 1 << 20,
+       .has_listener = false,
+       .holds_back = false},
+      {.name = "file_log",
+       .mechanism = file,
+       .joining = Joining::name,
+       .direction = Direction::send,
+       .capabilities = log,
+       .unit_bytes = 1 << 20,
+       .has_listener = false,
+       .hands_over = false,
+       .holds_back = false,
+       .tells_nobody_there = false,
+       .tells_no_reader = false,
+       .tells_pid = false},
   };
 }
 
-inline std::vector<Row> rows_between_processes() {
+/// Those of the mechanisms that this library is built with; each of them has a row
+/// (refusals_test.cpp).
+inline std::vector<Row> rows() {
+  auto found = all_rows();
+  std::erase_if(found, [](const Row& row) {
+    return std::ranges::none_of(transport::mechanisms, [&](const auto* entry) {
+      return entry->mechanism == row.mechanism;
+    });
+  });
+  return found;
+}
+
+/// Those rows of which all `asked` is so.
+template <class... Asked> std::vector<Row> rows_where(Asked... asked) {
   auto all = rows();
-  std::erase_if(all, [](const Row& row) { return !row.between_processes; });
+  std::erase_if(all, [&](const Row& row) { return !(asked(row) && ...); });
   return all;
 }
+
+inline bool both_ways(const Row& row) { return row.both_ways(); }
+inline bool reliable(const Row& row) { return row.capabilities.reliable; }
+inline bool with_handles(const Row& row) { return row.capabilities.handles; }
+inline bool with_priority(const Row& row) { return row.capabilities.priority; }
+inline bool many_clients(const Row& row) { return row.capabilities.many_clients; }
+inline bool with_a_channel_each(const Row& row) { return row.a_channel_each; }
+inline bool that_tell_death(const Row& row) { return row.capabilities.tells_death; }
+inline bool that_survive(const Row& row) { return row.capabilities.survives; }
+inline bool that_hold_back(const Row& row) { return row.holds_back; }
+inline bool that_tell_close(const Row& row) { return row.tells_close; }
+inline bool that_tell_no_reader(const Row& row) { return row.tells_no_reader; }
+inline bool that_hand_over(const Row& row) { return row.hands_over; }
+inline bool between_processes(const Row& row) { return row.between_processes; }
+inline bool with_addresses(const Row& row) { return row.naming != Naming::none; }
+inline bool with_listener(const Row& row) { return with_addresses(row) && row.has_listener; }
+inline bool that_keep_others_out(const Row& row) { return row.keeps_others_out; }
 
 /// Some bytes that depend on their seed and size at every place; a torn, lost, doubled or mixed up
 /// message differs.
@@ -137,38 +344,114 @@ class Conformance : public testing::TestWithParam<Row> {
     Channel here;
     Channel there;
   };
+  /// A way that messages go: forth, and back where the row has that.
+  struct Way {
+    Channel& from;
+    Channel& to;
+  };
 
  protected:
-  ChannelOptions options() const { return {.trust = GetParam().trust}; }
-
-  Ends make_pair() { return make_pair(options()); }
-  Ends make_pair(const ChannelOptions& with) {
-    auto ends = or_throw(pair(GetParam().mechanism, with));
-    return {std::move(ends.first), std::move(ends.second)};
+  /// Of the first end.
+  ChannelOptions options(std::size_t capacity_bytes = ChannelOptions{}.capacity_bytes) const {
+    return {.trust = GetParam().trust,
+            .capacity_bytes = capacity_bytes,
+            .direction = GetParam().direction};
+  }
+  /// Of the second.
+  ChannelOptions other_options() const { return turned(options()); }
+  static ChannelOptions turned(ChannelOptions with) {
+    if (with.direction == Direction::send) {
+      with.direction = Direction::receive;
+    } else if (with.direction == Direction::receive) {
+      with.direction = Direction::send;
+    }
+    return with;
   }
 
-  /// A place to listen at that no other test run uses.
-  std::string address(const std::string& name = "meeting") const {
-    const Row& row = GetParam();
-    const std::string own = name + "-" + std::to_string(::getpid());
-    switch (row.naming) {
-      case Naming::by_path:
-        return "unix://" + test::temporary_folder().string() + "/" + own;
-      case Naming::abstract:
-        return "unix:@bulkhead-test-" + own;
-      case Naming::by_scheme:
+  /// The first sends, where only one does.
+  Ends make_pair() { return make_pair(options()); }
+  Ends make_pair(const ChannelOptions& with) { return or_throw(try_make_pair(with)); }
+  Result<Ends> try_make_pair(ChannelOptions with) {
+    with.trust = GetParam().trust;
+    with.direction = GetParam().direction;
+    switch (GetParam().joining) {
+      case Joining::pair: {
+        auto ends = BULKHEAD_TRY(pair(GetParam().mechanism, with));
+        return Ends{std::move(ends.first), std::move(ends.second)};
+      }
+      case Joining::listener: {
+        const std::string at = address("pair");
+        auto listener = BULKHEAD_TRY(listen(at, {.channel = turned(with)}));
+        auto first = BULKHEAD_TRY(connect(at, 20s, with));
+        auto second = BULKHEAD_TRY(listener.accept(20s));
+        return Ends{std::move(first), std::move(second)};
+      }
+      case Joining::name:
         break;
     }
-    return std::string{to_string(row.mechanism)} + ":" + own;
+    const std::string at = address("pair");
+    auto first = BULKHEAD_TRY(connect(at, 20s, with));
+    auto second = BULKHEAD_TRY(connect(at, 20s, turned(with)));
+    return Ends{std::move(first), std::move(second)};
+  }
+  Ends make_pair_of(std::size_t capacity_bytes) { return make_pair(options(capacity_bytes)); }
+
+  std::vector<Way> ways(Ends& ends) const {
+    std::vector<Way> found{{ends.here, ends.there}};
+    if (GetParam().both_ways()) found.push_back({ends.there, ends.here});
+    return found;
   }
 
-  /// One message there and one back.
-  static void expect_works(Channel& one, Channel& other) {
+  std::size_t way_count() const { return GetParam().both_ways() ? 2 : 1; }
+
+  Result<Listener> listen_at(const std::string& at) const {
+    return listen(at, {.channel = other_options()});
+  }
+  Result<Channel> connect_to(const std::string& at, Deadline deadline = 20s) const {
+    return connect(at, deadline, options());
+  }
+
+  /// A place that no other test run uses. The same for the same name within a test, another for
+  /// each "pair".
+  std::string address(const std::string& name = "meeting") {
+    const Row& row = GetParam();
+    static int pairs = 0;
+    std::string own = name + "-" + std::to_string(::getpid());
+    if (name == "pair") own += "-" + std::to_string(++pairs);
+    const std::string scheme{to_string(row.mechanism)};
+    const unsigned number = static_cast<unsigned>(std::hash<std::string>{}(own) % 10'000);
+    const auto pid = static_cast<unsigned>(::getpid());
+    switch (row.naming) {
+      case Naming::by_path:
+        if (folder_.empty()) folder_ = test::temporary_folder().string();
+        return scheme + "://" + folder_ + "/" + own + row.parameters;
+      case Naming::abstract:
+        return scheme + ":@bulkhead-test-" + own + row.parameters;
+      case Naming::loopback:
+        // All of 127/8 is this machine: one for each process, so that no other has the port.
+        return scheme + "://127." + std::to_string(64 + (pid >> 16) % 128) + "." +
+               std::to_string(pid >> 8 & 255) + "." + std::to_string(pid & 255) + ":" +
+               std::to_string(20'000 + number) + row.parameters;
+      case Naming::queue:
+        return scheme + ":///bulkhead-test-" + own + row.parameters;
+      case Naming::key:
+        return scheme + "://" + std::to_string(0x40000000 + (pid % 65'536) * 10'000 + number) +
+               row.parameters;
+      case Naming::by_scheme:
+      case Naming::none:
+        break;
+    }
+    return scheme + ":" + own + row.parameters;
+  }
+
+  /// One message there and, where the row has that, one back.
+  void expect_works(Channel& one, Channel& other) const {
     for (int i = 0; i < 2; ++i) {
       ASSERT_TRUE(ok(one.send(as_bytes("there"), 20s)));
       auto there = other.receive(20s);
       ASSERT_TRUE(ok(there));
       EXPECT_EQ(there->text(), "there");
+      if (!GetParam().both_ways()) continue;
       ASSERT_TRUE(ok(other.send(as_bytes("back"), 20s)));
       auto back = one.receive(20s);
       ASSERT_TRUE(ok(back));
@@ -176,15 +459,37 @@ class Conformance : public testing::TestWithParam<Row> {
     }
   }
 
-  /// The program at the other end: see tests/children/channel_peer.cpp. Our end is returned.
+  /// A process at the other end: see tests/children/channel_peer.cpp. Our end is returned; of a
+  /// row of one way it is the other than the peer needs for `what`.
   std::pair<Channel, test::Child> start_peer(const std::string& what) {
-    auto ends = make_pair();
-    Handle handle = or_throw(std::move(ends.there).into_handle());
-    auto child = test::Child::start("channel_peer",
-                                    {what, std::to_string(static_cast<int>(GetParam().mechanism))},
-                                    {handle.fd()});
-    return {std::move(ends.here), std::move(child)};
+    const Row& row = GetParam();
+    const bool peer_sends = !row.both_ways() && (what != "receive" && what != "stay");
+    if (row.joining == Joining::pair && row.hands_over) {
+      auto ends = make_pair();
+      if (peer_sends) std::swap(ends.here, ends.there);
+      Handle handle = or_throw(std::move(ends.there).into_handle());
+      auto child = test::Child::start(
+          "channel_peer", {what, std::to_string(static_cast<int>(row.mechanism))}, {handle.fd()});
+      return {std::move(ends.here), std::move(child)};
+    }
+    const std::string at = address("pair");
+    const auto peers = [&](Direction direction) {
+      return test::Child::start("channel_peer",
+                                {what, at, std::to_string(static_cast<int>(direction))});
+    };
+    ChannelOptions own = options();
+    if (!row.both_ways()) own.direction = peer_sends ? Direction::receive : Direction::send;
+    if (row.joining == Joining::name) {
+      auto here = or_throw(connect(at, 20s, own));
+      return {std::move(here), peers(turned(own).direction)};
+    }
+    auto listener = or_throw(listen(at, {.channel = own}));
+    auto child = peers(turned(own).direction);
+    return {or_throw(listener.accept(20s)), std::move(child)};
   }
+
+ private:
+  std::string folder_;  // of its addresses
 };
 
 inline std::string row_name(const testing::TestParamInfo<Row>& info) { return info.param.name; }

@@ -20,7 +20,12 @@ class handles : public Conformance {
     return count;
   }
 };
-INSTANTIATE_TEST_SUITE_P(mechanisms, handles, testing::ValuesIn(rows()), row_name);
+INSTANTIATE_TEST_SUITE_P(mechanisms, handles, testing::ValuesIn(rows_where(with_handles)),
+                         row_name);
+
+class ends_handed_over : public handles {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, ends_handed_over,
+                         testing::ValuesIn(rows_where(that_hand_over)), row_name);
 
 struct Pipe {
   Fd read_end;
@@ -93,13 +98,14 @@ TEST_P(handles, that_are_channels_work_at_the_other_end) {
   expect_works(inner.here, *end);
 }
 
-TEST_P(handles, that_are_channels_take_limits_of_the_end_that_receives_them) {
+TEST_P(ends_handed_over, take_limits_of_their_new_owner) {
   auto inner = make_pair();
   if (inner.there.mechanism() == Mechanism::inproc) GTEST_SKIP() << "both ends are one object";
   auto handle = std::move(inner.there).into_handle();
   ASSERT_TRUE(ok(handle));
-  auto end = Channel::from_handle(std::move(*handle),
-                                  {.trust = GetParam().trust, .max_message_bytes = 1000});
+  auto end = Channel::from_handle(std::move(*handle), {.trust = GetParam().trust,
+                                                       .max_message_bytes = 1000,
+                                                       .direction = other_options().direction});
   ASSERT_TRUE(ok(end));
   std::jthread sender{[&, &to = inner.here] {
     static_cast<void>(to.send(content(1, 1000), 20s));
@@ -186,7 +192,7 @@ TEST_P(handles, that_nobody_takes_are_closed) {
 }
 
 TEST_P(handles, stay_with_a_message_that_was_not_sent) {
-  auto [here, there] = make_pair({.trust = GetParam().trust, .capacity_bytes = 64 * 1024});
+  auto [here, there] = make_pair_of(64 * 1024);
   ASSERT_TRUE(ok(there.try_send(as_bytes("bound"))));
   ASSERT_TRUE(ok(here.receive(20s)));
   while (here.send(content(1, 3000), 5ms)) {
@@ -203,7 +209,7 @@ TEST_P(handles, stay_with_a_message_that_was_not_sent) {
   EXPECT_EQ(message.handles().size(), 1u);
 }
 
-TEST_P(handles, of_used_ends_are_refused) {
+TEST_P(ends_handed_over, are_refused_when_they_were_used) {
   auto [here, there] = make_pair();
   expect_works(here, there);
   auto handle = std::move(here).into_handle();
@@ -225,7 +231,7 @@ TEST_P(handles, of_an_inproc_end_cannot_leave_the_process) {
   expect_works(here, there);
 }
 
-TEST_P(handles, of_the_wrong_kind_are_not_made_into_a_channel) {
+TEST_P(ends_handed_over, of_the_wrong_kind_are_not_made_into_a_channel) {
   Pipe pipe = make_pipe();
   const auto mechanism = static_cast<std::uint8_t>(GetParam().mechanism);
   EXPECT_TRUE(fails(Channel::from_handle(Handle{std::move(pipe.read_end)}, GetParam().trust),

@@ -6,45 +6,81 @@
 #include <sys/wait.h>
 
 #include "conformance/conformance.hpp"
+#include "support/soak.hpp"
 
 namespace bulkhead::conformance {
 namespace {
 
 class processes : public Conformance {};
-INSTANTIATE_TEST_SUITE_P(mechanisms, processes, testing::ValuesIn(rows_between_processes()),
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes, testing::ValuesIn(rows_where(between_processes)),
                          row_name);
 
-TEST_P(processes, exchange_messages_through_a_pair) {
+class processes_both_ways : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_both_ways,
+                         testing::ValuesIn(rows_where(between_processes, both_ways)), row_name);
+
+class processes_with_a_name : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_with_a_name,
+                         testing::ValuesIn(rows_where(between_processes, with_listener)), row_name);
+
+class processes_that_end : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_end,
+                         testing::ValuesIn(rows_where(between_processes, reliable,
+                                                      that_tell_close)),
+                         row_name);
+
+class processes_that_die : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die,
+                         testing::ValuesIn(rows_where(between_processes, that_tell_death)),
+                         row_name);
+
+/// Where a sender, too, hears of it, and who comes never is missed.
+class processes_that_die_and_are_missed : public Conformance {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die_and_are_missed,
+                         testing::ValuesIn(rows_where(between_processes, that_tell_death,
+                                                      that_tell_no_reader)),
+                         row_name);
+
+TEST_P(processes_both_ways, exchange_messages_through_a_pair) {
   auto [channel, child] = start_peer("echo");
   for (std::uint64_t i = 0; i < 300; ++i) {
-    const auto bytes = content(i, i * i);
+    const std::size_t size = GetParam().at_most(i * i);
+    const auto bytes = content(i, size);
     std::jthread sender{[&, &to = channel] { ASSERT_TRUE(ok(to.send(bytes, 20s))); }};
     auto got = channel.receive(20s);
     ASSERT_TRUE(ok(got));
-    ASSERT_TRUE(has_content(got->bytes(), i, i * i));
+    ASSERT_TRUE(has_content(got->bytes(), i, size));
   }
   channel.close();
-  EXPECT_EQ(child.wait(), 0) << "the child sees an orderly end";
+  if (!GetParam().tells_close) child.kill();
+  const int status = child.wait();
+  if (GetParam().tells_close) {
+    EXPECT_EQ(status, 0) << "the child sees an orderly end";
+  }
 }
 
-TEST_P(processes, that_are_strangers_find_each_other_by_name) {
+TEST_P(processes_with_a_name, find_each_other) {
+  const Row& row = GetParam();
   const std::string at = address();
-  auto listener = or_throw(listen(at, {.channel = options()}));
-  auto child = test::Child::start("channel_peer", {"echo", at});
+  auto listener = or_throw(listen_at(at));
+  const auto direction = std::to_string(static_cast<int>(row.direction));
+  auto child = test::Child::start("channel_peer", {"say_one_and_stay", at, direction});
   auto channel = or_throw(listener.accept(20s));
-  EXPECT_EQ(channel.peer().pid, child.pid());
-  EXPECT_EQ(channel.peer().uid, ::geteuid());
-  for (std::uint64_t i = 0; i < 50; ++i) {
-    ASSERT_TRUE(ok(channel.send(content(i, 100 * i), 20s)));
-    auto got = channel.receive(20s);
-    ASSERT_TRUE(ok(got));
-    ASSERT_TRUE(has_content(got->bytes(), i, 100 * i));
+  auto got = channel.receive(20s);
+  ASSERT_TRUE(ok(got));
+  EXPECT_EQ(got->text(), "here");
+  if (row.tells_pid) {
+    EXPECT_EQ(channel.peer().pid, child.pid());
+    EXPECT_EQ(channel.peer().uid, ::geteuid());
   }
-  channel.close();
+  child.close_input();
   EXPECT_EQ(child.wait(), 0);
+  if (row.tells_close && !row.lossy()) {
+    EXPECT_TRUE(fails(channel.receive(20s), ErrorKind::closed));
+  }
 }
 
-TEST_P(processes, that_end_in_good_order_are_closed_after_their_messages) {
+TEST_P(processes_that_end, in_good_order_are_closed_after_their_messages) {
   auto [channel, child] = start_peer("say_three");
   EXPECT_EQ(child.wait(), 0);
   for (const char* text : {"one", "two", "three"}) {
@@ -55,7 +91,7 @@ TEST_P(processes, that_end_in_good_order_are_closed_after_their_messages) {
   EXPECT_TRUE(fails(channel.receive(20s), ErrorKind::closed));
 }
 
-TEST_P(processes, that_die_are_dead_after_their_messages) {
+TEST_P(processes_that_die, are_dead_after_their_messages) {
   auto [channel, child] = start_peer("die_after_three");
   EXPECT_EQ(WEXITSTATUS(child.wait()), 7);
   for (const char* text : {"one", "two", "three"}) {
@@ -69,12 +105,15 @@ TEST_P(processes, that_die_are_dead_after_their_messages) {
   EXPECT_TRUE(fails(channel.try_receive(), ErrorKind::peer_died));
 }
 
-TEST_P(processes, that_die_while_nobody_reads_are_told_to_the_sender) {
-  auto [channel, child] = start_peer("die_after_three");
+TEST_P(processes_that_die_and_are_missed, are_told_to_the_sender_while_nobody_reads) {
+  const bool answers = GetParam().both_ways();
+  auto [channel, child] = start_peer(answers ? "die_after_three" : "stay");
+  if (!answers) child.kill();
   child.wait();
   Result<void> sent;
   for (int i = 0; i < 1'000'000 && sent; ++i) sent = channel.send(as_bytes("anybody?"), 20s);
   EXPECT_TRUE(fails(sent, ErrorKind::peer_died));
+  if (!answers) return;
   auto got = channel.receive(20s);
   ASSERT_TRUE(ok(got)) << "its messages are still there";
   EXPECT_EQ(got->text(), "one");
@@ -99,22 +138,63 @@ void outlive(Channel& channel, const std::string& what, Random& random) {
   ASSERT_TRUE(fails(last, ErrorKind::peer_died)) << what;
 }
 
-TEST_P(processes, that_are_killed_at_any_moment_never_hang_the_survivor) {
+/// Kills it at a moment that nobody chose, from before its exec on.
+std::jthread kill_soon(test::Child& victim, Random& random) {
+  return std::jthread{[&victim, wait = random.below(2'500)] {
+    // Not synchronisation: any moment of the victim's life will do.
+    std::this_thread::sleep_for(std::chrono::microseconds{wait});
+    victim.kill();
+  }};
+}
+
+TEST_P(processes_that_die_and_are_missed, at_any_moment_never_hang_the_survivor) {
   Random random{4711};
-  const int kills = sanitized(300, 40);
+  std::vector<std::string> tasks{"send", "receive"};
+  if (GetParam().both_ways()) tasks.insert(tasks.end(), {"echo", "stay"});
+  // A name has to be met first: then the peer is killed while it meets, too, and nobody comes.
+  const bool through_a_pair = GetParam().joining == Joining::pair && GetParam().hands_over;
+  const int kills = test::soaked(through_a_pair ? sanitized(100, 20) : sanitized(60, 12));
   for (int i = 0; i < kills && !HasFailure(); ++i) {
-    const std::string what = std::vector<std::string>{"send", "receive", "echo", "stay"}[i % 4];
+    const std::string& what = tasks[static_cast<std::size_t>(i) % tasks.size()];
     auto [channel, child] = start_peer(what);
-    std::jthread killer{[&, &victim = child, wait = random.below(2'500)] {
-      // Not synchronisation: any moment of the victim's life will do, from before its exec on.
-      std::this_thread::sleep_for(std::chrono::microseconds{wait});
-      victim.kill();
-    }};
+    std::jthread killer = kill_soon(child, random);
     outlive(channel, what, random);
   }
 }
 
-TEST_P(processes, that_are_stopped_do_not_stop_a_deadline) {
+TEST_P(processes_with_a_name, that_die_while_they_meet_do_no_harm) {
+  const Row& row = GetParam();
+  Random random{4712};
+  const std::string at = address();
+  auto listener = or_throw(listen_at(at));
+  const auto direction = std::to_string(static_cast<int>(row.direction));
+  const int kills = test::soaked(sanitized(40, 10));
+  for (int i = 0; i < kills && !HasFailure(); ++i) {
+    auto child = test::Child::start("channel_peer", {"send_small", at, direction});
+    {
+      std::jthread killer = kill_soon(child, random);
+    }
+    child.wait();
+    // It came, or it did not, or it sent something: in no case does that hurt the listener.
+    while (auto channel = listener.try_accept()) {
+      while (channel->receive(0ms)) {
+      }
+    }
+  }
+  auto client = connect_to(at);
+  ASSERT_TRUE(ok(client));
+  ASSERT_TRUE(ok(client->send(as_bytes("still there"), 20s)));
+  for (;;) {
+    auto server = listener.accept(20s);
+    ASSERT_TRUE(ok(server));
+    Result<Message> got = server->receive(20s);
+    while (got && got->text() != "still there") got = server->receive(20s);
+    if (got) break;
+    EXPECT_THAT(got.error().kind(), testing::AnyOf(ErrorKind::closed, ErrorKind::peer_died));
+  }
+}
+
+TEST_P(processes_both_ways, that_are_stopped_do_not_stop_a_deadline) {
   auto [channel, child] = start_peer("echo");
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(ok(channel.send(as_bytes("hello"), 20s)));
@@ -123,13 +203,33 @@ TEST_P(processes, that_are_stopped_do_not_stop_a_deadline) {
     siginfo_t info{};
     ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);
     EXPECT_TRUE(fails(channel.receive(10ms), ErrorKind::timed_out));
-    Result<void> sent;
     std::size_t count = 0;
-    while ((sent = channel.send(content(1, 30'000), 10ms))) ++count;
-    EXPECT_TRUE(fails(sent, ErrorKind::timed_out));
+    if (GetParam().holds_back) {
+      Result<void> sent;
+      while ((sent = channel.send(content(1, 30'000), 10ms))) ++count;
+      EXPECT_TRUE(fails(sent, ErrorKind::timed_out));
+    }
     child.kill(SIGCONT);
     for (; count > 0; --count) ASSERT_TRUE(ok(channel.receive(20s)));
   }
+  child.kill();
+}
+
+TEST_P(processes, that_receive_and_are_stopped_do_not_stop_a_deadline) {
+  if (GetParam().both_ways()) return;  // the body above
+  auto [channel, child] = start_peer("receive");
+  child.kill(SIGSTOP);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child.pid()), &info, WSTOPPED), 0);
+  Result<void> sent;
+  for (int i = 0; i < 2'000 && sent; ++i) sent = channel.send(content(1, 30'000), 10ms);
+  EXPECT_EQ(!sent, GetParam().holds_back);
+  if (!sent) {
+    EXPECT_TRUE(fails(sent, ErrorKind::timed_out));
+  }
+  child.kill(SIGCONT);
+  EXPECT_TRUE(ok(channel.send(as_bytes("go on"), 20s)));
+  child.kill();
 }
 
 TEST_P(processes, that_fork_leave_the_channel_to_the_parent) {
@@ -149,7 +249,8 @@ TEST_P(processes, that_fork_leave_the_channel_to_the_parent) {
   expect_works(ends.here, ends.there);
 }
 
-TEST_P(processes, made_by_fork_can_take_over_an_unused_end) {
+TEST_P(processes_both_ways, made_by_fork_can_take_over_an_unused_end) {
+  if (!GetParam().hands_over) return;  // see refusals_test.cpp
   auto ends = make_pair();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -173,17 +274,48 @@ TEST_P(processes, made_by_fork_can_take_over_an_unused_end) {
   EXPECT_EQ(status, 0);
 }
 
-class names : public Conformance {};
-INSTANTIATE_TEST_SUITE_P(mechanisms, names, testing::ValuesIn(rows_between_processes()), row_name);
+class names : public Conformance {
+ protected:
+  bool listens() const { return GetParam().has_listener; }
+  /// Another process that has the name.
+  test::Child start_holder(const std::string& at) {
+    const Direction own = listens() ? other_options().direction : options().direction;
+    auto holder = test::Child::start("channel_peer", {listens() ? "hold_a_name" : "hold_an_end", at,
+                                                      std::to_string(static_cast<int>(own))});
+    EXPECT_EQ(holder.read_line(), "ready");
+    return holder;
+  }
+  /// Takes it here.
+  Result<void> take(const std::string& at) {
+    if (listens()) {
+      BULKHEAD_TRY(listen_at(at));
+    } else {
+      BULKHEAD_TRY(connect_to(at));
+    }
+    return {};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(mechanisms, names,
+                         testing::ValuesIn(rows_where(between_processes, with_addresses)),
+                         row_name);
+
+class names_of_others : public names {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, names_of_others,
+                         testing::ValuesIn(rows_where(between_processes, with_listener,
+                                                      that_keep_others_out)),
+                         row_name);
 
 TEST_P(names, of_a_live_process_are_refused_with_its_pid) {
   const std::string at = address();
-  auto holder = test::Child::start("channel_peer", {"hold_a_name", at});
-  ASSERT_EQ(holder.read_line(), "ready");
-  auto second = listen(at);
-  EXPECT_TRUE(fails(second, ErrorKind::exists));
-  EXPECT_THAT(second.error().sentence(), testing::HasSubstr(std::to_string(holder.pid())));
-  EXPECT_TRUE(ok(connect(at, 20s))) << "and the owner keeps it";
+  auto holder = start_holder(at);
+  auto second = take(at);
+  ASSERT_TRUE(fails(second, ErrorKind::exists));
+  if (GetParam().tells_owner) {
+    EXPECT_THAT(second.error().sentence(), testing::HasSubstr(std::to_string(holder.pid())));
+  }
+  if (listens()) {
+    EXPECT_TRUE(ok(connect_to(at))) << "and the owner keeps it";
+  }
   holder.close_input();
   EXPECT_EQ(holder.wait(), 0);
 }
@@ -191,26 +323,33 @@ TEST_P(names, of_a_live_process_are_refused_with_its_pid) {
 TEST_P(names, of_a_dead_process_are_taken_over) {
   const std::string at = address();
   for (int i = 0; i < 20; ++i) {
-    auto holder = test::Child::start("channel_peer", {"hold_a_name", at});
-    ASSERT_EQ(holder.read_line(), "ready") << i;
+    auto holder = start_holder(at);
     holder.kill();
     holder.wait();
-    EXPECT_TRUE(fails(connect(at, 1s), ErrorKind::not_found));
+    if (listens() && GetParam().tells_nobody_there) {
+      EXPECT_TRUE(fails(connect_to(at, 1s), ErrorKind::not_found));
+    }
   }
-  auto listener = listen(at);
+  if (!listens()) {
+    EXPECT_TRUE(ok(take(at)));
+    return;
+  }
+  auto listener = listen_at(at);
   ASSERT_TRUE(ok(listener));
-  auto client = connect(at, 20s);
+  auto client = connect_to(at);
   ASSERT_TRUE(ok(client));
   auto server = listener->accept(20s);
   ASSERT_TRUE(ok(server));
   expect_works(*client, *server);
 }
 
-TEST_P(names, let_no_other_user_in) {
+TEST_P(names_of_others, let_no_other_user_in) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
   const std::string at = address();
-  auto listener = or_throw(listen(at));
-  auto stranger = test::Child::start("channel_peer", {"come_as_nobody", at});
+  auto listener = or_throw(listen_at(at));
+  auto stranger = test::Child::start(
+      "channel_peer",
+      {"come_as_nobody", at, std::to_string(static_cast<int>(options().direction))});
   std::atomic<bool> over{false};
   std::jthread server{[&] {
     while (!over) EXPECT_TRUE(fails(listener.accept(10ms), ErrorKind::timed_out));

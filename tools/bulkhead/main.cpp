@@ -15,12 +15,15 @@ int main(int argc, char** argv) {
   bulkhead::tools::leave_if_started_by_bench(argc, argv);
   bulkhead::init(argc, argv);
 
-  CLI::App app{"Programs made of several processes: measure what they cost on this machine",
+  CLI::App app{"Programs made of several processes: what they are made of, cost and leave behind",
                "bulkhead"};
   app.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION);
   app.require_subcommand(1);
   std::vector<std::unique_ptr<bulkhead::tools::Verb>> verbs;
   verbs.push_back(bulkhead::tools::bench_verb(app));
+  verbs.push_back(bulkhead::tools::clean_verb(app));
+  verbs.push_back(bulkhead::tools::mechanisms_verb(app));
+  verbs.push_back(bulkhead::tools::relay_verb(app));
   CLI11_PARSE(app, argc, argv);
   try {
     for (const auto& verb : verbs) {

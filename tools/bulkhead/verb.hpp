@@ -27,6 +27,9 @@ class Verb {
 };
 
 std::unique_ptr<Verb> bench_verb(CLI::App& app);
+std::unique_ptr<Verb> clean_verb(CLI::App& app);
+std::unique_ptr<Verb> mechanisms_verb(CLI::App& app);
+std::unique_ptr<Verb> relay_verb(CLI::App& app);
 
 /// The bench starts this program to measure the start of a program; such a one leaves here and now.
 void leave_if_started_by_bench(int argc, char** argv);

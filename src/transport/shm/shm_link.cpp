@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "os/socket.hpp"
+#include "transport/mechanism.hpp"
 #include "transport/shm/binding.hpp"
 #include "transport/shm/receiver.hpp"
 #include "transport/shm/sender.hpp"
+#include "transport/unix_meeting.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -51,13 +53,7 @@ class ShmLink final : public Link {
   Result<FdView> writable() override { return sender_.writable(); }
 
   Mechanism mechanism() const noexcept override { return Mechanism::shm; }
-  Capabilities capabilities() const noexcept override {
-    return {.handles = true,
-            .priority = false,
-            .many_clients = true,
-            .other_machine = false,
-            .in_place = true};
-  }
+  Capabilities capabilities() const noexcept override { return shm_mechanism.capabilities; }
   Peer peer() const noexcept override { return binding_.credentials(); }
 
   void close() noexcept override { binding_.close(); }
@@ -110,5 +106,34 @@ Result<std::unique_ptr<Link>> adopt_shm(Fd control_socket, const ChannelOptions&
   }
   return std::make_unique<ShmLink>(std::move(control_socket), options, setup);
 }
+
+const MechanismEntry shm_mechanism{
+    .mechanism = Mechanism::shm,
+    .capabilities = {.handles = true,
+                     .many_clients = true,
+                     .in_place = true,
+                     .both_ways = true,
+                     .unrelated = true,
+                     .reliable = true,
+                     .tells_death = true},
+    .make_pair = [](const ChannelOptions& options) { return make_shm_pair(options); },
+    .adopt =
+        [](Handle handle, const ChannelOptions& options) {
+          return adopt_shm(std::move(handle).take_fd(), options);
+        },
+    .connect = [](const std::string& name, Deadline deadline,
+                  const ChannelOptions& options) -> Result<std::unique_ptr<Link>> {
+      const auto place = BULKHEAD_TRY(MeetingPlace::of_shm(name));
+      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
+      const ChannelOptions with = for_peer_of(socket, options);
+      return adopt_shm(std::move(socket), with);
+    },
+    .listen = [](const std::string& name, const ChannelOptions& options,
+                 bool other_users) -> Result<std::unique_ptr<Acceptor>> {
+      return listen_at(
+          BULKHEAD_TRY(MeetingPlace::of_shm(name)), options, other_users,
+          [](Fd socket, const ChannelOptions& with) { return adopt_shm(std::move(socket), with); });
+    },
+};
 
 }  // namespace bulkhead::transport

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/fifo.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/syscall.hpp"
+
+namespace bulkhead::os {
+namespace {
+
+/// Lock ranges are signed.
+off_t offset_of(std::uint64_t place) noexcept { return static_cast<off_t>(place >> 1); }
+
+struct flock lock_of(short type, off_t start, off_t length) noexcept {
+  struct flock lock{};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = start;
+  lock.l_len = length;
+  return lock;
+}
+
+std::unexpected<Error> refuse(ErrorKind kind, const std::string& path, const char* cause) {
+  return fail(kind, {.operation = "open", .object = path, .cause = cause});
+}
+
+Result<void> check_fifo(FdView fifo, const std::string& path) {
+  struct stat found{};
+  if (::fstat(fifo.native(), &found) != 0) return failed("look at", path);
+  if (!S_ISFIFO(found.st_mode)) {
+    return refuse(ErrorKind::incompatible, path, "it is no named pipe");
+  }
+  if (found.st_uid != ::geteuid()) {
+    return refuse(ErrorKind::denied, path, "the named pipe belongs to another user");
+  }
+  if ((found.st_mode & 077) != 0) {
+    return refuse(ErrorKind::denied, path, "the named pipe is open to other users");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> make_fifo(const std::string& path, mode_t more) {
+  if (::mkfifo(path.c_str(), 0600) != 0) return failed("make named pipe", path);
+  // The umask may have taken bits away; it is not ours to change. Without a look at the inode
+  // itself, what somebody put there meanwhile would be changed.
+  const Fd made = Fd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!made) return failed("open", path);
+  struct stat found{};
+  if (::fstat(made.native(), &found) != 0) return failed("look at", path);
+  if (!S_ISFIFO(found.st_mode) || found.st_uid != ::geteuid()) {
+    return refuse(ErrorKind::denied, path, "somebody put something else there");
+  }
+  if ((found.st_mode & 07777) == (0600 | more)) return {};
+  const std::string itself = "/proc/self/fd/" + std::to_string(made.native());
+  if (::chmod(itself.c_str(), 0600 | more) != 0) return failed("set the mode of", path);
+  return {};
+}
+
+Result<Fd> open_fifo(const std::string& path, FifoEnd end) {
+  const int access = end == FifoEnd::reading ? O_RDONLY : O_WRONLY;
+  Fd fifo =
+      Fd::adopt(::open(path.c_str(), access | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC));
+  if (!fifo) {
+    if (errno == ENXIO) return refuse(ErrorKind::not_found, path, "nobody reads there");
+    if (errno == ELOOP) return refuse(ErrorKind::denied, path, "it is a symbolic link");
+    return failed("open", path);
+  }
+  BULKHEAD_TRY(check_fifo(fifo, path));
+  return fifo;
+}
+
+bool has_other_names(FdView fifo) noexcept {
+  struct stat found{};
+  return ::fstat(fifo.native(), &found) != 0 || found.st_nlink > 1;
+}
+
+void sign(FdView fifo) noexcept {
+  const int access = ::fcntl(fifo.native(), F_GETFL) & O_ACCMODE;
+  auto lock = lock_of(access == O_RDONLY ? F_RDLCK : F_WRLCK, 0, 1);
+  ::fcntl(fifo.native(), F_SETLK, &lock);
+}
+
+pid_t signer_of(FdView fifo) noexcept {
+  auto lock = lock_of(F_WRLCK, 0, 1);
+  if (::fcntl(fifo.native(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return 0;
+  return lock.l_pid > 0 ? lock.l_pid : 0;
+}
+
+void hold_place(FdView fifo, std::uint64_t place) noexcept {
+  auto lock = lock_of(F_WRLCK, offset_of(place), 1);
+  ::fcntl(fifo.native(), F_OFD_SETLK, &lock);
+}
+
+bool is_place_held(FdView fifo, std::uint64_t place) noexcept {
+  auto lock = lock_of(F_WRLCK, offset_of(place), 1);
+  return ::fcntl(fifo.native(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+}  // namespace bulkhead::os

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/named_thing.hpp"
+
+#include <charconv>
+#include <cstring>
+#include <fcntl.h>
+#include <mqueue.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "os/syscall.hpp"
+
+namespace bulkhead::os {
+namespace {
+
+using Verdict = NamedThing::Verdict;
+using Do = NamedThing::Do;
+
+/// Nobody listens at this socket. Only for names that no live process of ours has locked.
+bool is_deserted_socket(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const Fd probe = Fd::adopt(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe) return false;
+    const int outcome = retry_eintr([&] {
+      return ::connect(probe.native(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    });
+    if (outcome == 0 || errno != ECONNREFUSED) return false;
+  }
+  return true;
+}
+
+/// Nobody reads from this FIFO.
+bool is_deserted_fifo(FdView folder, const char* name) {
+  const Fd probe =
+      Fd::adopt(::openat(folder.native(), name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+  return !probe && errno == ENXIO;
+}
+
+Result<Verdict> gone_or_failed(const std::string& operation, const std::string& name) {
+  if (errno == ENOENT || errno == ENOTDIR) return Verdict::gone;
+  return failed(operation, name);
+}
+
+/// A path in two: the folder held open, and the name in it.
+Result<Verdict> take_path(const NamedThing& thing, Do what) {
+  const auto slash = thing.name.rfind('/');
+  if (slash == std::string::npos) return Verdict::other;
+  const std::string parent = thing.name.substr(0, std::max<std::size_t>(slash, 1));
+  const std::string name = thing.name.substr(slash + 1);
+  const Fd folder = Fd::adopt(::open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return gone_or_failed("open folder", parent);
+  struct stat found{};
+  if (::fstatat(folder.native(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
+    return gone_or_failed("look at", thing.name);
+  }
+  const mode_t kind = thing.kind == Named::socket ? S_IFSOCK : S_IFIFO;
+  if ((found.st_mode & S_IFMT) != kind || found.st_uid != ::geteuid()) return Verdict::other;
+  // Our own is known by its birth. One that its owner had no time to tell about must look unused.
+  if (!thing.made.empty()) {
+    if (thing.made != identity_in(folder, name)) return Verdict::other;
+  } else if (kind == S_IFIFO && !is_deserted_fifo(folder, name.c_str())) {
+    return Verdict::other;
+  }
+  if (kind == S_IFSOCK && !is_deserted_socket(thing.name)) return Verdict::other;
+  if (what == Do::look || ::unlinkat(folder.native(), name.c_str(), 0) == 0) {
+    return Verdict::removed;
+  }
+  return gone_or_failed("remove", thing.name);
+}
+
+Result<Verdict> take_queue(const NamedThing& thing, Do what) {
+  const Fd queue = Fd::adopt(::mq_open(thing.name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!queue) return gone_or_failed("open queue", thing.name);
+  struct stat found{};
+  if (::fstat(queue.native(), &found) != 0) return failed("look at queue", thing.name);
+  if (found.st_uid != ::geteuid()) return Verdict::other;
+  if (!thing.made.empty() && thing.made != identity_in(queue, "")) return Verdict::other;
+  if (what == Do::look || ::mq_unlink(thing.name.c_str()) == 0) return Verdict::removed;
+  return gone_or_failed("remove queue", thing.name);
+}
+
+Result<Verdict> take_key(const NamedThing& thing, Do what) {
+  key_t key = 0;
+  const char* const end = thing.name.data() + thing.name.size();
+  if (std::from_chars(thing.name.data(), end, key).ptr != end || key == IPC_PRIVATE) {
+    return Verdict::other;
+  }
+  const int id = ::msgget(key, 0);
+  msqid_ds state{};
+  if (id < 0 || ::msgctl(id, IPC_STAT, &state) != 0) {
+    return gone_or_failed("look at queue", thing.name);
+  }
+  if (state.msg_perm.cuid != ::geteuid()) return Verdict::other;
+  const bool ours = thing.made.empty() ? state.msg_qnum == 0 && state.msg_lspid == 0
+                                       : thing.made == identity_of_queue(id);
+  if (!ours) return Verdict::other;
+  if (what == Do::look || ::msgctl(id, IPC_RMID, nullptr) == 0) return Verdict::removed;
+  if (errno == EIDRM || errno == EINVAL) return Verdict::gone;
+  return failed("remove queue", thing.name);
+}
+
+}  // namespace
+
+Result<Verdict> NamedThing::take_away(Do what) const {
+  switch (kind) {
+    case Named::queue:
+      return take_queue(*this, what);
+    case Named::key:
+      return take_key(*this, what);
+    case Named::socket:
+    case Named::fifo:
+      break;
+  }
+  return take_path(*this, what);
+}
+
+}  // namespace bulkhead::os

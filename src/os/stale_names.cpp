@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A record (name_record.hpp) whose lock is free is of a dead process. Its names are removed under
+// the lock that a live process would need to make them (names.hpp), so none can be made meanwhile;
+// then the lock file, and the record last: whoever is killed on the way leaves the record.
+#include <algorithm>
+#include <charconv>
+#include <dirent.h>
+#include <fcntl.h>
+#include <optional>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bulkhead/names.hpp>
+
+#include "os/named_thing.hpp"
+#include "os/names.hpp"
+#include "os/syscall.hpp"
+
+namespace bulkhead {
+namespace {
+
+using namespace os;
+using State = OwnedName::State;
+using Do = NamedThing::Do;
+using Names = std::vector<OwnedName>;
+
+constexpr std::size_t longest_record = 1 << 20;
+
+struct Record {
+  std::string mechanism;
+  pid_t owner = 0;
+  std::string lock;  // of the first thing
+  std::vector<NamedThing> things;
+};
+
+std::optional<Named> kind_of(std::string_view word) {
+  if (word == "socket") return Named::socket;
+  if (word == "fifo") return Named::fifo;
+  if (word == "queue") return Named::queue;
+  if (word == "key") return Named::key;
+  return std::nullopt;
+}
+
+void take_entry(Record& record, std::string_view what, std::string_view value) {
+  if (what == "mechanism") {
+    record.mechanism = value;
+  } else if (what == "owner") {
+    std::from_chars(value.data(), value.data() + value.size(), record.owner);
+  } else if (what == "lock") {
+    record.lock = value;
+  } else if (what == "made") {
+    if (!record.things.empty()) record.things.back().made = value;
+  } else if (const auto kind = kind_of(what)) {
+    record.things.push_back({*kind, std::string{value}, {}});
+  }
+}
+
+/// Whatever is not complete is not there.
+Record parse(std::string_view text) {
+  Record record;
+  for (std::size_t end = 0; (end = text.find('\0')) != text.npos; text.remove_prefix(end + 1)) {
+    const std::string_view entry = text.substr(0, end);
+    const auto space = entry.find(' ');
+    if (space != entry.npos) take_entry(record, entry.substr(0, space), entry.substr(space + 1));
+  }
+  return record;
+}
+
+std::string content(FdView file) {
+  std::string text(longest_record, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const auto got = retry_eintr([&] {
+      return ::pread(file.native(), text.data() + size, text.size() - size,
+                     static_cast<off_t>(size));
+    });
+    if (got <= 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  text.resize(size);
+  return text;
+}
+
+std::vector<std::string> files_in(const std::string& folder, std::string_view ending) {
+  std::vector<std::string> found;
+  DIR* const open = ::opendir(folder.c_str());
+  if (open == nullptr) return found;
+  while (const dirent* entry = ::readdir(open)) {
+    if (std::string_view{entry->d_name}.ends_with(ending)) {
+      found.push_back(folder + "/" + entry->d_name);
+    }
+  }
+  ::closedir(open);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+OwnedName about(const Record& record, const NamedThing& thing, State state, std::string why = {}) {
+  return {record.mechanism, thing.name, record.owner, state, std::move(why)};
+}
+
+/// The names of a live process. Not those that it has not made yet.
+void tell_live(const Record& record, Names& told) {
+  for (const NamedThing& thing : record.things) {
+    if (!identity_of(thing.kind, thing.name).empty()) {
+      told.push_back(about(record, thing, State::live));
+    }
+  }
+}
+
+/// Nothing is left to do for this record.
+bool take_things_away(const Record& record, Do what, Names& told) {
+  bool done = true;
+  for (const NamedThing& thing : record.things) {
+    const auto verdict = thing.take_away(what);
+    if (!verdict) {
+      done = false;
+      told.push_back(about(record, thing, State::kept, verdict.error().sentence()));
+    } else if (*verdict == NamedThing::Verdict::removed) {
+      told.push_back(about(record, thing, what == Do::look ? State::stale : State::removed));
+    } else if (*verdict == NamedThing::Verdict::other && what == Do::remove) {
+      told.push_back(about(record, thing, State::kept, "something else has that name now"));
+    }
+  }
+  return done;
+}
+
+bool folder_of_is_gone(const std::string& path) {
+  const auto slash = path.rfind('/');
+  struct stat found{};
+  return slash != std::string::npos && slash > 0 &&
+         ::stat(path.substr(0, slash).c_str(), &found) != 0 &&
+         (errno == ENOENT || errno == ENOTDIR);
+}
+
+bool clean_dead(const Record& record, Names& told) {
+  if (record.lock.empty() || record.things.empty())
+    return take_things_away(record, Do::remove, told);
+  if (folder_of_is_gone(record.lock)) return true;
+  const auto lock = NameLock::take_to_clean(record.lock);
+  if (lock) return take_things_away(record, Do::remove, told);
+  if (lock.error() == ErrorKind::exists) {
+    // A live process took the name over; of the dead one's others, nobody.
+    Record rest = record;
+    if (!rest.things.empty()) rest.things.erase(rest.things.begin());
+    return take_things_away(rest, Do::remove, told);
+  }
+  for (const NamedThing& thing : record.things) {
+    told.push_back(about(record, thing, State::kept, lock.error().sentence()));
+  }
+  return false;
+}
+
+void visit_record(const std::string& path, Do what, Names& told) {
+  const Fd file =
+      Fd::adopt(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  struct stat held{};
+  struct stat named{};
+  if (!file || ::fstat(file.native(), &held) != 0 || !S_ISREG(held.st_mode)) return;
+  if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (what == Do::look) tell_live(parse(content(file)), told);
+    return;
+  }
+  const bool still_there = ::lstat(path.c_str(), &named) == 0 && named.st_ino == held.st_ino;
+  if (!still_there) return;  // its owner dropped it, or another cleaner did
+  const Record record = parse(content(file));
+  if (what == Do::look) {
+    static_cast<void>(take_things_away(record, Do::look, told));
+  } else if (clean_dead(record, told)) {
+    ::unlink(path.c_str());
+  }
+}
+
+/// A lock file in the runtime directory of which there is no record: of an older version, say. By
+/// itself it is nothing; taking it and giving it back removes it, unless somebody lives there.
+void visit_lock(const std::string& path, Do what, Names& told) {
+  OwnedName name;
+  name.mechanism = "lock";
+  name.name = path;
+  if (what == Do::remove) {
+    if (!NameLock::take_to_clean(path)) return;
+    name.state = State::removed;
+  } else {
+    name.owner = NameLock::owner_written_in(path);
+    if (name.owner != 0 && (::kill(name.owner, 0) == 0 || errno != ESRCH)) return;
+    name.state = State::stale;
+  }
+  told.push_back(std::move(name));
+}
+
+Result<Names> visit_all(Do what) {
+  Names told;
+  const std::string folder = BULKHEAD_TRY(runtime_directory());
+  for (const auto& path : files_in(folder + "/names", ".name")) visit_record(path, what, told);
+  for (const auto& path : files_in(folder, ".lock")) visit_lock(path, what, told);
+  return told;
+}
+
+}  // namespace
+
+std::string_view to_string(OwnedName::State state) noexcept {
+  switch (state) {
+    case State::live:
+      return "live";
+    case State::stale:
+      return "stale";
+    case State::removed:
+      return "removed";
+    case State::kept:
+      break;
+  }
+  return "kept";
+}
+
+Result<Names> list_names() { return visit_all(Do::look); }
+Result<Names> remove_stale_names() { return visit_all(Do::remove); }
+
+}  // namespace bulkhead

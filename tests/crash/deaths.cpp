@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crash/deaths.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <utility>
+
+#include "support/watchdog.hpp"
+
+namespace bulkhead::crash {
+namespace {
+
+constexpr std::size_t most_examples = 5;
+constexpr int tries = 4;
+
+std::runtime_error lost(const char* where) {
+  return std::runtime_error{std::string{"the victim came to no place where it should be: "} +
+                            where};
+}
+
+/// Names that processes without a name for it leave behind: descriptors here, files where the
+/// library keeps its names.
+struct Holdings {
+  std::set<std::string> files;
+  std::size_t descriptors = 0;
+
+  static Holdings now() {
+    namespace fs = std::filesystem;
+    Holdings found;
+    std::error_code error;
+    const fs::path top = fs::temp_directory_path();
+    for (fs::recursive_directory_iterator it{top, error}, end; !error && it != end;
+         it.increment(error)) {
+      if (!it->is_directory()) found.files.insert(it->path().string());
+    }
+    for (fs::directory_iterator it{"/proc/self/fd", error}, end; !error && it != end;
+         it.increment(error)) {
+      ++found.descriptors;
+    }
+    return found;
+  }
+};
+
+void compare(const Holdings& before, const Holdings& after, Verdict& verdict) {
+  if (after.descriptors != before.descriptors) {
+    verdict.violation("a survivor is left with " + std::to_string(after.descriptors) +
+                      " descriptors instead of " + std::to_string(before.descriptors));
+  }
+  for (const auto& file : after.files) {
+    if (!before.files.contains(file)) verdict.violation("left behind: " + file);
+  }
+}
+
+/// What happens between two instructions of a victim that is stepped.
+class Watch {
+ public:
+  explicit Watch(Victim& victim) : victim_(victim), memory_(victim.pid()) {}
+
+  /// One instruction. True when others may see a difference.
+  Victim::Event step(bool& changed) {
+    calls_ = victim_.at_call();
+    const auto event = victim_.step();
+    if (event.stop != Victim::Stop::asleep) changed = note();
+    return event;
+  }
+  /// After `asleep`.
+  Victim::Event wait(bool& changed) {
+    const auto event = victim_.wait();
+    if (event.stop != Victim::Stop::asleep) changed = note();
+    return event;
+  }
+
+ private:
+  bool note() {
+    if (!calls_) return memory_.changed();
+    memory_.look_again();
+    return true;
+  }
+
+  Victim& victim_;
+  SharedMemory memory_;
+  bool calls_ = false;
+};
+
+}  // namespace
+
+void prepare(Victim& victim, Scene& scene) {
+  auto event = victim.run();
+  for (int n = 0;;) {
+    if (event.stop == Victim::Stop::asleep) {
+      if (!scene.awaken()) throw lost("it sleeps before it begins");
+      event = victim.wait();
+      continue;
+    }
+    if (event.mark == Mark::begin) break;
+    if (event.mark != Mark::cooperate) throw lost("it ends before it begins");
+    scene.cooperate(n++);
+    event = victim.run();
+  }
+  scene.begin();
+}
+
+Trace::Trace(const Operation& operation) {
+  test::watch(operation.name);
+  const auto scene = operation.stage();
+  Victim victim{{operation.name}, scene->inherited()};
+  scene->started();
+  prepare(victim, *scene);
+  Watch watch{victim};
+  std::map<std::uint64_t, std::uint32_t> visits;
+  std::size_t state = 0;
+  const auto enter = [&] {
+    at_.push_back(victim.position());
+    hits_.push_back(++visits[victim.position()]);
+    states_.push_back(state);
+  };
+  enter();
+  for (;;) {
+    bool changed = false;
+    auto event = watch.step(changed);
+    bool ends = false;
+    while (event.stop == Victim::Stop::asleep && !ends) {
+      if (sleeps_.empty() || sleeps_.back() != instructions()) sleeps_.push_back(instructions());
+      if (scene->awaken()) {
+        event = watch.wait(changed);
+      } else {
+        ends = true;
+      }
+    }
+    if (ends) break;
+    if (event.stop == Victim::Stop::mark) {
+      if (event.mark != Mark::end) throw lost("a mark inside the operation");
+      returns_ = true;
+      break;
+    }
+    if (changed) ++state;
+    enter();
+  }
+  victim.kill();
+  Verdict ignored;
+  scene->after_death(true, ignored);
+}
+
+std::vector<Trace::Place> Trace::places(const Thoroughness& how) const {
+  std::vector<Place> places;
+  std::vector<bool> chosen(at_.size(), false);
+  for (std::size_t i = 0; i < at_.size(); ++i) {
+    chosen[i] = how.every || at_.size() <= how.deaths || i == 0 || i + 1 == at_.size() ||
+                states_[i] != states_[i - 1];
+  }
+  const std::size_t step =
+      std::max<std::size_t>(1, at_.size() / std::max<std::size_t>(1, how.deaths));
+  const auto so_many = static_cast<std::size_t>(std::ranges::count(chosen, true));
+  for (std::size_t i = step / 2; so_many < how.deaths && i < at_.size(); i += step)
+    chosen[i] = true;
+  for (std::size_t i = 0; i < at_.size(); ++i) {
+    if (chosen[i]) places.push_back({.index = i});
+  }
+  for (const std::size_t index : sleeps_) places.push_back({.index = index, .asleep = true});
+  return places;
+}
+
+bool Trace::reach(Victim& victim, Scene& scene, const Place& place) const {
+  // The nearest place that is quickly come to at full speed, and the rest by steps.
+  std::size_t from = 0;
+  std::size_t least = place.index;
+  for (std::size_t i = 0; i <= place.index; ++i) {
+    const std::size_t cost = 4 * hits_[i] + (place.index - i);
+    if (cost < least) {
+      least = cost;
+      from = i;
+    }
+  }
+  const auto arrive = [&](Victim::Event event) {
+    while (event.stop == Victim::Stop::asleep && scene.awaken()) event = victim.wait();
+    return event.stop;
+  };
+  if (from != 0) {
+    // Visits are counted from where it stands, and it stands at the first place.
+    if (arrive(victim.run_to(at_[from], hits_[from])) != Victim::Stop::breakpoint) return false;
+  }
+  for (std::size_t i = from; i < place.index; ++i) {
+    if (arrive(victim.step()) != Victim::Stop::step) return false;
+  }
+  if (victim.position() != at_[place.index]) return false;
+  return !place.asleep || victim.step().stop == Victim::Stop::asleep;
+}
+
+bool Trace::reach_state(Victim& victim, Scene& scene, const Place& place) const {
+  Watch watch{victim};
+  std::size_t state = 0;
+  const auto wanted =
+      static_cast<std::size_t>(std::ranges::lower_bound(sleeps_, place.index) - sleeps_.begin());
+  std::size_t slept = 0;
+  if (is_end(place)) return true;
+  while (place.asleep || state != states_[place.index]) {
+    bool changed = false;
+    auto event = watch.step(changed);
+    if (event.stop == Victim::Stop::asleep && place.asleep && slept++ == wanted) return true;
+    while (event.stop == Victim::Stop::asleep) {
+      if (!scene.awaken()) return false;
+      event = watch.wait(changed);
+    }
+    if (event.stop == Victim::Stop::mark) return false;
+    state += changed ? 1 : 0;
+  }
+  return true;
+}
+
+namespace {
+
+/// One death. False: the place was not reached.
+bool die(const Operation& operation, const Trace& trace, const Trace::Place& place, bool by_state,
+         Verdict& verdict) {
+  test::watch(operation.name);
+  const auto before = Holdings::now();
+  {
+    const auto scene = operation.stage();
+    Victim victim{{operation.name}, scene->inherited()};
+    scene->started();
+    prepare(victim, *scene);
+    const bool there =
+        by_state ? trace.reach_state(victim, *scene, place) : trace.reach(victim, *scene, place);
+    victim.kill();
+    Verdict mine;
+    scene->after_death(there && !by_state && trace.is_end(place), there ? verdict : mine);
+    if (!there) return false;
+  }
+  compare(before, Holdings::now(), verdict);
+  test::unwatch();
+  return true;
+}
+
+std::string describe(const Trace& trace, const Trace::Place& place) {
+  return "instruction " + std::to_string(place.index) + " of " +
+         std::to_string(trace.instructions()) + (place.asleep ? ", asleep" : "");
+}
+
+void note(Outcome& outcome, const std::string& what) {
+  ++outcome.violations;
+  if (outcome.examples.size() < most_examples) outcome.examples.push_back(what);
+}
+
+}  // namespace
+
+Outcome explore(const Operation& operation, const Thoroughness& how) {
+  Outcome outcome;
+  outcome.name = operation.name;
+  try {
+    const Trace trace{operation};
+    outcome.instructions = trace.instructions();
+    outcome.states = trace.states();
+    for (const auto& place : trace.places(how)) {
+      Verdict verdict;
+      bool reached = false;
+      for (int i = 0; i < tries && !reached; ++i) {
+        reached = die(operation, trace, place, i >= tries / 2, verdict);
+      }
+      ++outcome.deaths;
+      if (!reached) verdict.violation("the place was not come to again");
+      if (!verdict.violations().empty()) {
+        note(outcome, describe(trace, place) + ": " + verdict.violations().front());
+      }
+    }
+  } catch (const std::exception& error) {
+    note(outcome, std::string{"the harness failed: "} + error.what());
+  }
+  return outcome;
+}
+
+}  // namespace bulkhead::crash

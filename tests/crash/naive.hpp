@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two textbook primitives in shared memory, as a program might have them: correct while everybody
+// lives. They are here to be found out; see crash_naive_test.cpp.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace bulkhead::crash {
+
+/// A bounded queue for many producers after Dmitry Vyukov: a cell is claimed, filled, published.
+/// Who dies between the first and the last leaves a cell that is never published, and nobody gets
+/// past it.
+struct NaiveRing {
+  static constexpr std::uint64_t cells = 8;
+  struct Cell {
+    std::atomic<std::uint64_t> sequence;
+    std::uint64_t value;
+  };
+
+  std::atomic<std::uint64_t> tail;
+  std::atomic<std::uint64_t> head;
+  std::array<Cell, cells> ring;
+
+  void prepare() {
+    for (std::uint64_t i = 0; i < cells; ++i) ring[i].sequence = i;
+  }
+  bool try_push(std::uint64_t value) {
+    std::uint64_t at = tail;
+    for (;;) {
+      Cell& cell = ring[at % cells];
+      const std::uint64_t sequence = cell.sequence;
+      if (sequence < at) return false;
+      if (sequence == at && tail.compare_exchange_strong(at, at + 1)) {
+        cell.value = value;
+        cell.sequence = at + 1;
+        return true;
+      }
+      if (sequence != at) at = tail;
+    }
+  }
+  bool try_pop(std::uint64_t& value) {
+    const std::uint64_t at = head;
+    Cell& cell = ring[at % cells];
+    if (cell.sequence != at + 1) return false;
+    value = cell.value;
+    cell.sequence = at + cells;
+    head = at + 1;
+    return true;
+  }
+};
+
+/// A queue behind a lock: who dies with it keeps it.
+struct NaiveQueue {
+  static constexpr std::uint64_t most = 8;
+
+  std::atomic<std::uint32_t> locked;
+  std::uint64_t pushed;
+  std::uint64_t popped;
+  std::array<std::uint64_t, most> values;
+
+  void prepare() {}
+  bool try_push(std::uint64_t value) {
+    if (!lock()) return false;
+    const bool room = pushed - popped < most;
+    if (room) values[pushed++ % most] = value;
+    locked = 0;
+    return room;
+  }
+  bool try_pop(std::uint64_t& value) {
+    if (!lock()) return false;
+    const bool any = pushed != popped;
+    if (any) value = values[popped++ % most];
+    locked = 0;
+    return any;
+  }
+
+ private:
+  /// Gives up after so many tries that a live owner would long have let go.
+  bool lock() {
+    for (int tries = 0; tries < 10'000; ++tries) {
+      if (locked.exchange(1) == 0) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace bulkhead::crash

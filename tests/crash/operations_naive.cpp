@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A push to a naive primitive: the survivor, another producer and the consumer at once, must still
+// get its own value through, and the one that was committed before.
+#include <new>
+#include <string>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bulkhead/result.hpp>
+
+#include "crash/naive.hpp"
+#include "crash/operation.hpp"
+
+namespace bulkhead::crash {
+namespace {
+
+constexpr std::uint64_t committed = 1;
+constexpr std::uint64_t in_flight = 2;
+constexpr std::uint64_t survivors = 3;
+constexpr std::size_t bytes = 4096;
+
+template <class Queue> Queue* map(FdView file) {
+  void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.native(), 0);
+  return at == MAP_FAILED ? nullptr : std::launder(static_cast<Queue*>(at));
+}
+
+template <class Queue> class NaiveScene final : public Scene {
+ public:
+  NaiveScene() {
+    static_cast<void>(::ftruncate(file_.native(), bytes));
+    queue_ = map<Queue>(file_);
+    queue_->prepare();
+  }
+  ~NaiveScene() override { ::munmap(static_cast<void*>(queue_), bytes); }
+
+  std::vector<FdView> inherited() override { return {file_}; }
+
+  void after_death(bool finished, Verdict& verdict) override {
+    verdict.expect(queue_->try_push(survivors), "the other producer cannot push any more");
+    // The dead do nothing any more: what does not come now never comes.
+    std::vector<std::uint64_t> wanted{committed, survivors};
+    if (finished) wanted.insert(wanted.begin() + 1, in_flight);
+    std::uint64_t value = 0;
+    for (std::size_t found = 0; found < wanted.size();) {
+      if (!queue_->try_pop(value)) return verdict.violation("the consumer is stuck for good");
+      if (value == wanted[found]) {
+        ++found;
+      } else if (value != in_flight) {
+        return verdict.violation("a value that nobody pushed");
+      }
+    }
+  }
+
+ private:
+  Fd file_ = Fd::adopt(static_cast<int>(::syscall(SYS_memfd_create, "naive", 1U)));
+  Queue* queue_ = nullptr;
+};
+
+template <class Queue> void push() {
+  auto* const queue = map<Queue>(Fd::adopt(3));
+  if (queue == nullptr) return;
+  queue->try_push(committed);
+  mark(Mark::begin);
+  queue->try_push(in_flight);
+  mark(Mark::end);
+}
+
+template <class Queue> Operation operation(std::string name) {
+  return {.name = std::move(name),
+          .stage = [] { return std::make_unique<NaiveScene<Queue>>(); },
+          .victim = push<Queue>};
+}
+
+}  // namespace
+
+std::vector<Operation> naive_operations() {
+  return {operation<NaiveRing>("naive: push to a ring of many producers"),
+          operation<NaiveQueue>("naive: push to a queue behind a lock")};
+}
+
+}  // namespace bulkhead::crash
