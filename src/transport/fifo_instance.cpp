@@ -30,7 +30,11 @@ class InstanceLink : public PipeStreamLink {
   ~InstanceLink() override { close(); }
 
   Mechanism mechanism() const noexcept override { return Mechanism::fifo; }
-  Capabilities capabilities() const noexcept override { return fifo_mechanism.capabilities; }
+  Capabilities capabilities() const noexcept override {
+    Capabilities can = fifo_mechanism.capabilities;
+    can.both_ways = is_both_ways();
+    return can;
+  }
   /// The user is our own: others' FIFOs are not opened.
   Peer peer() const noexcept override { return {peer_, ::geteuid(), ::getegid()}; }
   Result<Handle> detach() override {
@@ -284,7 +288,7 @@ class InstanceAcceptor final : public Acceptor {
 Result<std::unique_ptr<Link>> connect_instance(const std::string& path, Deadline deadline,
                                                const ChannelOptions& options) {
   Fd server = BULKHEAD_TRY(open_server(path, FifoUse::instances));
-  const pid_t peer = os::signer_of(server);
+  const pid_t peer = server_pid(server, path);
   const Request request{.pid = static_cast<std::uint32_t>(::getpid()),
                         .token = BULKHEAD_TRY(make_token())};
   Asked asked{std::move(server), {}, {}, InstanceNames{path, request.token}, {}};
