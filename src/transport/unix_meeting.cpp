@@ -190,11 +190,7 @@ Result<void> bind_path(FdView socket, const MeetingPlace& place, mode_t mode) {
   ::fchmod(socket.native(), mode);
   if (::bind(socket.native(), address.get(), address.size) != 0)
     return os::failed("bind", place.path);
-  struct stat made{};
-  if (::lstat(place.path.c_str(), &made) == 0 && (made.st_mode & 0777) != mode) {
-    ::chmod(place.path.c_str(), mode);
-  }
-  return {};
+  return os::restore_mode(place.path, S_IFSOCK, mode);
 }
 
 Result<MeetingPlace> checked(MeetingPlace place) {

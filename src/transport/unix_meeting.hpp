@@ -25,7 +25,8 @@ struct MeetingPlace {
   bool is_stream = false;          ///< SOCK_STREAM instead of SOCK_SEQPACKET
   const char* mechanism = "unix";  ///< whose name it is, in the record of it
 
-  /// "/run/x.sock" or "@name", and "?type=stream" or "?type=seqpacket" behind it. `invalid` when it is neither, or longer than the kernel takes.
+  /// "/run/x.sock" or "@name", with or without "?type=stream" or "?type=seqpacket" behind it.
+  /// `invalid` when it is neither, or longer than the kernel takes.
   static Result<MeetingPlace> of_unix(const std::string& address);
   /// The socket of shm:NAME in the runtime directory. `invalid` for a name that is not plain.
   static Result<MeetingPlace> of_shm(const std::string& name);
