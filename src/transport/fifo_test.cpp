@@ -196,10 +196,11 @@ TEST_F(Gathering, puts_the_pieces_of_many_writers_together_for_each) {
   auto listener = or_throw(listen(at_, in_));
   constexpr int writers = 8;
   constexpr int messages = 30;
+  std::vector<Channel> channels;  // all at once: when the last has gone, the gathering ends
+  for (int w = 0; w < writers; ++w) channels.push_back(or_throw(connect(at_, 20s, out_)));
   std::vector<std::jthread> threads;
   for (int w = 0; w < writers; ++w) {
-    threads.emplace_back([&, w] {
-      auto channel = or_throw(connect(at_, 20s, out_));
+    threads.emplace_back([w, channel = std::move(channels[static_cast<std::size_t>(w)])]() mutable {
       for (int m = 0; m < messages; ++m) {
         const std::size_t size = m % 3 == 0 ? 20'000 + static_cast<std::size_t>(m * 100) : 100;
         std::vector<std::byte> bytes(size, static_cast<std::byte>(w));
