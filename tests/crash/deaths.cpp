@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <bulkhead/names.hpp>
+
 #include "support/watchdog.hpp"
 
 namespace bulkhead::crash {
@@ -22,8 +24,7 @@ std::runtime_error lost(const char* where) {
                             where};
 }
 
-/// Names that processes without a name for it leave behind: descriptors here, files where the
-/// library keeps its names.
+/// What a survivor may be left with: descriptors, and files where the library keeps its names.
 struct Holdings {
   std::set<std::string> files;
   std::size_t descriptors = 0;
@@ -45,7 +46,12 @@ struct Holdings {
   }
 };
 
-void compare(const Holdings& before, const Holdings& after, Verdict& verdict) {
+/// What nobody wanted again is what `bulkhead clean` is for, and that must find all of it.
+void compare(const Holdings& before, Verdict& verdict) {
+  if (const auto cleaned = remove_stale_names(); !cleaned) {
+    verdict.violation("clean: " + cleaned.error().sentence());
+  }
+  const auto after = Holdings::now();
   if (after.descriptors != before.descriptors) {
     verdict.violation("a survivor is left with " + std::to_string(after.descriptors) +
                       " descriptors instead of " + std::to_string(before.descriptors));
@@ -230,7 +236,7 @@ bool die(const Operation& operation, const Trace& trace, const Trace::Place& pla
     scene->after_death(there && !by_state && trace.is_end(place), there ? verdict : mine);
     if (!there) return false;
   }
-  compare(before, Holdings::now(), verdict);
+  compare(before, verdict);
   test::unwatch();
   return true;
 }
