@@ -93,12 +93,17 @@ Result<void> TcpLink::say_hello() {
     stream_frame::Hello hello;
   } const frame;
   static_assert(sizeof frame == sizeof(stream_frame::Header) + sizeof(stream_frame::Hello));
-  const auto sent = os::retry_eintr(
-      [&] { return ::send(out().native(), &frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT); });
-  // A peer that has gone already may still have left messages.
-  if (sent == static_cast<ssize_t>(sizeof frame) || errno == EPIPE || errno == ECONNRESET)
-    return {};
-  return os::failed("send", "hello");
+  Bytes rest = std::as_bytes(std::span{&frame, 1});
+  while (!rest.empty()) {
+    const auto sent = os::retry_eintr([&] {
+      return ::send(out().native(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    });
+    // A peer that has gone already may still have left messages.
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return {};
+    if (sent < 0) return os::failed("send", "hello");
+    rest = rest.subspan(static_cast<std::size_t>(sent));
+  }
+  return {};
 }
 
 /// The kernel's part, for an end of which no call waits.
