@@ -426,10 +426,11 @@ Error StreamLink::why_unread() {
     Message message;
     auto next = step(message);
     if (next && *next == Step::delivered) early_.push_back(std::move(message));
-    // It has only shut its receiving side, and may send for ever.
+    // It has only shut its receiving side, and may send for ever. Of two descriptors the one that
+    // we read from is closed first; here it is in the middle of dying.
     const bool may_go_on = next ? steps % patience == 0 : next.error() == ErrorKind::empty;
     if (!may_go_on || has_hung_up()) continue;
-    static_cast<void>(end(Error{ErrorKind::closed}));
+    static_cast<void>(end(Error{is_socket_ ? ErrorKind::closed : ErrorKind::peer_died}));
   }
   show();
   return *ended_;
