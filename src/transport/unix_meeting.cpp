@@ -190,7 +190,10 @@ Result<void> bind_path(FdView socket, const MeetingPlace& place, mode_t mode) {
   ::fchmod(socket.native(), mode);
   if (::bind(socket.native(), address.get(), address.size) != 0)
     return os::failed("bind", place.path);
-  return os::restore_mode(place.path, S_IFSOCK, mode);
+  auto restored = os::restore_mode(place.path, S_IFSOCK, mode);
+  // Ours, and not to be left behind; unless it is somebody else's by now.
+  if (!restored && restored.error() != ErrorKind::denied) ::unlink(place.path.c_str());
+  return restored;
 }
 
 Result<MeetingPlace> checked(MeetingPlace place) {
