@@ -41,6 +41,8 @@ extern const MechanismEntry file_mechanism;
 extern const MechanismEntry mmap_mechanism;
 extern const MechanismEntry tcp_mechanism;
 extern const MechanismEntry udp_mechanism;
+extern const MechanismEntry posix_mq_mechanism;
+extern const MechanismEntry sysv_mq_mechanism;
 
 /// A line a mechanism.
 inline constexpr std::array mechanisms{
@@ -53,6 +55,8 @@ inline constexpr std::array mechanisms{
     &mmap_mechanism,
     &tcp_mechanism,
     &udp_mechanism,
+    &posix_mq_mechanism,
+    &sysv_mq_mechanism,
 };
 
 /// The direction of the other end.

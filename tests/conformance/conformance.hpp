@@ -94,6 +94,8 @@ struct Row {
   bool holds_back = true;
   /// So many messages of a few bytes wait unread at the least.
   std::size_t unread_messages = 100;
+  /// So many clients wait to be accepted at the least, whether they live or not.
+  std::size_t waiting_clients = 50;
   /// The receiver hears of an orderly end: `closed` behind the last message.
   bool tells_close = true;
   /// connect() hears that nobody listens: `not_found`.
@@ -136,6 +138,12 @@ inline std::vector<Row> all_rows() {
                          .reliable = true,
                          .tells_death = true,
                          .survives = true};
+  const Capabilities queues{.priority = true,
+                            .many_clients = true,
+                            .both_ways = true,
+                            .unrelated = true,
+                            .reliable = true,
+                            .tells_death = true};
   using enum Mechanism;
   using enum Naming;
   const auto untrusted = Trust::untrusted;
@@ -203,6 +211,51 @@ inline std::vector<Row> all_rows() {
        .naming = abstract,
        .capabilities = socket,
        .most_handles = 16},
+      {.name = "posix_mq",
+       .mechanism = posix_mq,
+       .naming = queue,
+       .capabilities = queues,
+       .unit_bytes = 8192 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "posix_mq_untrusted",
+       .mechanism = posix_mq,
+       .trust = untrusted,
+       .naming = queue,
+       .joining = Joining::listener,
+       .capabilities = queues,
+       .unit_bytes = 1024 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "posix_mq_one_way",
+       .mechanism = posix_mq,
+       .naming = queue,
+       .direction = Direction::send,
+       .capabilities = queues,
+       .unit_bytes = 8192 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "sysv_mq",
+       .mechanism = sysv_mq,
+       .naming = key,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
+      {.name = "sysv_mq_untrusted",
+       .mechanism = sysv_mq,
+       .trust = untrusted,
+       .naming = key,
+       .joining = Joining::listener,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
+      {.name = "sysv_mq_one_way",
+       .mechanism = sysv_mq,
+       .naming = key,
+       .direction = Direction::send,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
       {.name = "shm_equal",
        .mechanism = shm,
        .naming = by_scheme,
