@@ -306,12 +306,25 @@ inline std::vector<Row> all_rows() {
        .direction = Direction::send,
        .capabilities = log,
        .unit_bytes = 1 << 20,
+       .parameters = "?cursor=suite",
        .has_listener = false,
        .hands_over = false,
        .holds_back = false,
        .tells_nobody_there = false,
        .tells_no_reader = false,
        .tells_pid = false},
+      {.name = "mmap",
+       .mechanism = mmap,
+       .joining = Joining::listener,
+       .capabilities = {.both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true,
+                        .survives = true},
+       .unit_bytes = 64 * 1024,
+       .has_pair = false,
+       .hands_over = false,
+       .tells_nobody_there = false},
   };
 }
 
@@ -507,6 +520,9 @@ class Conformance : public testing::TestWithParam<Row> {
     return scheme + ":" + own + row.parameters;
   }
 
+  /// Names and files of this test go into `folder`.
+  void use_folder(const std::string& folder) { folder_ = folder; }
+
   /// One message there and, where the row has that, one back.
   void expect_works(Channel& one, Channel& other) const {
     for (int i = 0; i < 2; ++i) {
@@ -545,6 +561,14 @@ class Conformance : public testing::TestWithParam<Row> {
     if (row.joining == Joining::name) {
       auto here = or_throw(connect(at, 20s, own));
       return {std::move(here), peers(turned(own).direction)};
+    }
+    if (own.direction == Direction::send) {
+      // Who receives listens: of one way the many are those that send.
+      auto child = test::Child::start(
+          "channel_peer",
+          {what, at, std::to_string(static_cast<int>(turned(own).direction)), "listen"});
+      EXPECT_EQ(child.read_line(), "ready");
+      return {or_throw(connect(at, 20s, own)), std::move(child)};
     }
     auto listener = or_throw(listen(at, {.channel = own}));
     auto child = peers(turned(own).direction);
