@@ -45,6 +45,7 @@ extern const MechanismEntry posix_mq_mechanism;
 extern const MechanismEntry sysv_mq_mechanism;
 
 /// A line a mechanism.
+// clang-format off
 inline constexpr std::array mechanisms{
     &inproc_mechanism,
     &pipe_mechanism,
@@ -58,6 +59,7 @@ inline constexpr std::array mechanisms{
     &posix_mq_mechanism,
     &sysv_mq_mechanism,
 };
+// clang-format on
 
 /// The direction of the other end.
 constexpr Direction opposite(Direction direction) noexcept {
