@@ -205,6 +205,21 @@ void StreamLink::queue(Type type, Bytes payload) noexcept {
   control_size_ = control_left_ = sizeof header + payload.size();
 }
 
+/// Goes on with the frame that was given up: what is left of its header, anything for its payload,
+/// and the verdict.
+Result<void> StreamLink::fill_up() {
+  const std::size_t gone = frame_header_.payload() + around - frame_left_;
+  const std::size_t header = gone < sizeof(Header) ? sizeof(Header) - gone : 0;
+  const std::size_t payload = frame_left_ - header - sizeof(Verdict);
+  const std::size_t some = std::min(payload, filling.size());
+  const auto verdict = Verdict::take_back;
+  std::array parts{part(&frame_header_, sizeof(Header)), part(filling.data(), some),
+                   part(&verdict, some == payload ? sizeof verdict : 0)};
+  frame_left_ -= BULKHEAD_TRY(write(without(parts, sizeof(Header) - header)));
+  giving_up_ = frame_left_ > 0;
+  return {};
+}
+
 /// Writes what must go before anything else.
 Result<void> StreamLink::pay() {
   while (owes()) {
@@ -212,12 +227,7 @@ Result<void> StreamLink::pay() {
       const iovec rest = part(control_.data() + control_size_ - control_left_, control_left_);
       control_left_ -= BULKHEAD_TRY(write({&rest, 1}));
     } else if (giving_up_) {
-      const auto verdict = Verdict::take_back;
-      const std::size_t fill = std::min(frame_left_ - 1, filling.size());
-      const std::array parts{part(filling.data(), fill), part(&verdict, sizeof verdict)};
-      const bool is_end = fill == frame_left_ - 1;
-      frame_left_ -= BULKHEAD_TRY(write(std::span{parts}.first(is_end ? 2 : 1)));
-      giving_up_ = frame_left_ > 0;
+      BULKHEAD_TRY(fill_up());
     } else {
       queue(Type::data, {});
       control_[control_size_++] = static_cast<std::byte>(Verdict::take_back);
@@ -251,6 +261,7 @@ Result<void> StreamLink::send_step(Bytes bytes, std::size_t& done) {
     const std::size_t total = piece.size() + around;
     if (frame_left_ == 0) {
       frame_left_ = total - BULKHEAD_TRY(write(parts));
+      frame_header_ = header;
     } else {
       frame_left_ -= BULKHEAD_TRY(write(without(parts, total - frame_left_)));
     }
@@ -340,6 +351,7 @@ Result<std::size_t> StreamLink::send_batch(std::span<const Bytes> messages, std:
     }
     if (written > 0) {
       frame_left_ = frame - written;
+      frame_header_ = Header{Type::data, messages[sent].size()};
       done = 1;
     }
     return sent;

@@ -64,9 +64,8 @@ class ShimLink final : public StreamLink {
       return -1;
     }
     const std::size_t limit = writes++ == 0 ? first_write : each_write;
-    return limited(parts, limit, [&](std::span<const iovec> some) {
-      return ::writev(out.native(), some.data(), static_cast<int>(some.size()));
-    });
+    return limited(parts, limit,
+                   [&](std::span<const iovec> some) { return writer_.write(out, some); });
   }
   std::size_t prepare(const ChannelOptions&) noexcept override { return 60'000; }
 
@@ -81,6 +80,8 @@ class ShimLink final : public StreamLink {
     }
     return call(some);
   }
+
+  os::PipeWriter writer_;
 };
 
 /// Two links over two pipes.
