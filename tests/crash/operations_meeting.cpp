@@ -138,7 +138,10 @@ class ClientDies final : public Scene {
       receive_to_the_end(*server_, stream, finished ? 1 : 0, 1, Farewell::never, verdict);
     }
     if (trouble_) verdict.violation("accept after a death: " + trouble_->sentence());
-    serve_one(listener_, place_, verdict);
+    serve_one(*listener_, place_, verdict);
+    // What the client left beside the name goes at the latest with the next server.
+    listener_.reset();
+    listen_anew(place_, verdict);
   }
 
  private:
@@ -146,7 +149,7 @@ class ClientDies final : public Scene {
 
   void take_in() {
     if (server_) return;
-    auto server = listener_.try_accept();
+    auto server = listener_->try_accept();
     if (server) {
       server_.emplace(*std::move(server));
     } else if (server.error() != ErrorKind::empty) {
@@ -155,7 +158,7 @@ class ClientDies final : public Scene {
   }
 
   Place place_;
-  Listener listener_;
+  std::optional<Listener> listener_;
   std::optional<Channel> server_;
   std::optional<Error> trouble_;
   int woken_ = 0;
