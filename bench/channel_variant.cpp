@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bench/channel_pair.hpp"
+#include "bench/file_raw.hpp"
 #include "bench/inet_raw.hpp"
 #include "bench/payload.hpp"
 #include "transport/shm/waiting.hpp"
@@ -176,6 +177,11 @@ std::unique_ptr<Variant> shm_channel(const Job& job) {
 std::unique_ptr<Variant> unix_channel(const Job& job) {
   if (job.mode == Mode::in_place) return nullptr;
   return std::make_unique<ChannelVariant>(Mechanism::unix_socket, job);
+}
+
+std::unique_ptr<Variant> file_channel(const Job& job) {
+  if (job.mode == Mode::in_place || job.bytes > largest_in_a_log) return nullptr;
+  return std::make_unique<ChannelVariant>(Mechanism::file, job);
 }
 
 std::unique_ptr<Variant> inproc_channel(const Job& job) {

@@ -12,6 +12,7 @@ namespace bulkhead::bench {
 std::unique_ptr<Variant> shm_channel(const Job& job);
 std::unique_ptr<Variant> unix_channel(const Job& job);
 std::unique_ptr<Variant> inproc_channel(const Job& job);
+std::unique_ptr<Variant> file_channel(const Job& job);
 std::unique_ptr<Variant> tcp_channel(const Job& job);
 std::unique_ptr<Variant> udp_channel(const Job& job);
 

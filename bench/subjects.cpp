@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/channel_variant.hpp"
+#include "bench/file_raw.hpp"
 #include "bench/inet_raw.hpp"
 #include "bench/job.hpp"
 #include "bench/ring_variant.hpp"
@@ -35,6 +36,8 @@ const std::vector<Subject>& subjects() {
       {.mechanism = "tcp", .api = "channel", .through_kernel = true, .make = tcp_channel},
       {.mechanism = "udp", .api = "raw", .through_kernel = true, .make = udp_raw},
       {.mechanism = "udp", .api = "channel", .through_kernel = true, .make = udp_channel},
+      {.mechanism = "file", .api = "raw", .through_kernel = true, .make = file_raw},
+      {.mechanism = "file", .api = "channel", .through_kernel = true, .make = file_channel},
       {.mechanism = "inproc", .api = "channel", .kind = Kind::threads, .make = inproc_channel},
       {.mechanism = "inproc", .api = "service", .kind = Kind::threads, .make = inproc_service},
   };

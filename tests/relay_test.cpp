@@ -25,6 +25,12 @@ bool command_is_built() { return ::access(test::program_path("bulkhead").c_str()
 /// An address of this mechanism for this test alone.
 std::string address_of(Mechanism mechanism, const std::string& name) {
   if (mechanism == Mechanism::shm) return "shm:relay-" + name;
+  if (mechanism == Mechanism::tcp) {
+    // All of 127/8 is this machine: one for each process, so that no other has the port.
+    const auto pid = static_cast<unsigned>(::getpid());
+    return "tcp://127." + std::to_string(pid >> 16 & 63) + "." + std::to_string(pid >> 8 & 255) +
+           "." + std::to_string(1 + pid % 254) + ":" + std::to_string(21000 + name.size());
+  }
   return std::string{to_string(mechanism)} + "://" + test::temporary_folder().string() + "/" + name;
 }
 
@@ -36,7 +42,7 @@ struct Pair {
 /// The command between two addresses; a server of the test's own listens at the second.
 struct Relayed {
   explicit Relayed(Pair pair, std::vector<std::string> options = {})
-      : near(address_of(pair.near, "near")),
+      : near(address_of(pair.near, "here")),
         far(address_of(pair.far, "far")),
         server(or_throw(listen(far))) {
     options.insert(options.begin(), {"relay", near, far});
@@ -74,12 +80,18 @@ class relay : public testing::TestWithParam<Pair> {
  protected:
   void SetUp() override {
     if (!command_is_built()) GTEST_SKIP() << "the command is not built";
+    for (const Mechanism side : {GetParam().near, GetParam().far}) {
+      if (!capabilities(side).unrelated) GTEST_SKIP() << to_string(side) << " is not in this build";
+    }
   }
 };
 INSTANTIATE_TEST_SUITE_P(pairs, relay,
                          testing::Values(Pair{Mechanism::unix_socket, Mechanism::shm},
                                          Pair{Mechanism::shm, Mechanism::unix_socket},
-                                         Pair{Mechanism::shm, Mechanism::shm}),
+                                         Pair{Mechanism::shm, Mechanism::shm},
+                                         Pair{Mechanism::fifo, Mechanism::tcp},
+                                         Pair{Mechanism::tcp, Mechanism::unix_socket},
+                                         Pair{Mechanism::shm, Mechanism::tcp}),
                          [](const auto& chosen) {
                            return std::string{to_string(chosen.param.near)} + "_to_" +
                                   std::string{to_string(chosen.param.far)};
@@ -108,6 +120,9 @@ TEST_P(relay, keeps_order_and_boundaries_both_ways_at_all_sizes) {
 }
 
 TEST_P(relay, passes_handles_on_where_both_sides_have_them) {
+  if (!capabilities(GetParam().near).handles || !capabilities(GetParam().far).handles) {
+    GTEST_SKIP() << "one of the two carries none";
+  }
   Relayed run{GetParam()};
   auto [client, service] = run.joined();
   Region region = or_throw(Region::create(4096));
@@ -119,6 +134,19 @@ TEST_P(relay, passes_handles_on_where_both_sides_have_them) {
   ASSERT_EQ(got.handles().size(), 1u);
   const auto same = or_throw(Region::from_handle(std::move(got.handles()[0]), Trust::equal));
   EXPECT_EQ(same.bytes()[0], std::byte{42});
+}
+
+TEST_P(relay, ends_a_connection_with_handles_that_the_other_side_cannot_carry) {
+  if (capabilities(GetParam().far).handles || !capabilities(GetParam().near).handles) {
+    GTEST_SKIP() << "of one side that has them to one that has not";
+  }
+  Relayed run{GetParam()};
+  auto [client, service] = run.joined();
+  Message message{as_bytes("look")};
+  message.handles().push_back(or_throw(or_throw(Region::create(4096)).into_handle()));
+  or_throw(client.send(message, 20s));
+  EXPECT_FALSE(service.receive(20s));
+  EXPECT_FALSE(client.receive(20s));
 }
 
 TEST_P(relay, passes_an_end_on_after_all_that_came_before_it) {
@@ -199,8 +227,8 @@ TEST_P(relay, with_nobody_at_the_far_side_closes_the_client_and_goes_on) {
 }
 
 TEST_P(relay, joins_two_servers) {
-  Listener one = or_throw(listen(address_of(GetParam().near, "one")));
-  Listener two = or_throw(listen(address_of(GetParam().far, "two")));
+  Listener one = or_throw(listen(address_of(GetParam().near, "first")));
+  Listener two = or_throw(listen(address_of(GetParam().far, "other-end")));
   auto command =
       Child::start("bulkhead", {"relay", "--join", one.address().text(), two.address().text()});
   Channel first = or_throw(one.accept(20s));

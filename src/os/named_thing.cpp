@@ -63,13 +63,14 @@ Result<Verdict> take_path(const NamedThing& thing, Do what) {
   }
   const mode_t kind = thing.kind == Named::socket ? S_IFSOCK : S_IFIFO;
   if ((found.st_mode & S_IFMT) != kind || found.st_uid != ::geteuid()) return Verdict::other;
-  // Our own is known by its birth. One that its owner had no time to tell about must look unused.
+  // Our own is known by its birth, and is not asked whether somebody listens: a process that dies
+  // gives up its locks a moment before its sockets. One that its owner had no time to tell about must look unused.
   if (!thing.made.empty()) {
     if (thing.made != identity_in(folder, name)) return Verdict::other;
-  } else if (kind == S_IFIFO && !is_deserted_fifo(folder, name.c_str())) {
+  } else if (kind == S_IFIFO ? !is_deserted_fifo(folder, name.c_str())
+                             : !is_deserted_socket(thing.name)) {
     return Verdict::other;
   }
-  if (kind == S_IFSOCK && !is_deserted_socket(thing.name)) return Verdict::other;
   if (what == Do::look || ::unlinkat(folder.native(), name.c_str(), 0) == 0) {
     return Verdict::removed;
   }

@@ -134,15 +134,17 @@ Result<void> check_name(std::string_view name, std::size_t most) {
 }
 
 Result<void> restore_mode(const std::string& path, mode_t type, mode_t mode) {
-  const Fd made = Fd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat found{};
+  const bool has_it = ::lstat(path.c_str(), &found) == 0 && (found.st_mode & S_IFMT) == type &&
+                      (found.st_mode & 0777) == mode;
+  if (has_it) return {};  // nearly always; and needs no descriptor
+  const Fd made = Fd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!made || ::fstat(made.native(), &found) != 0) return failed("look at", path);
   if ((found.st_mode & S_IFMT) != type || found.st_uid != ::geteuid()) {
     return fail(ErrorKind::denied, {.operation = "set the mode of",
                                     .object = path,
                                     .cause = "somebody has put something else there"});
   }
-  if ((found.st_mode & 0777) == mode) return {};
   // By the descriptor: chmod(2) of a path would follow a link.
   const std::string itself = "/proc/self/fd/" + std::to_string(made.native());
   if (::chmod(itself.c_str(), mode) != 0) return failed("set the mode of", path);

@@ -6,15 +6,9 @@
 namespace bulkhead::transport {
 namespace {
 
-std::unexpected<Error> wrong_way(const char* way) {
-  return fail(ErrorKind::unsupported,
-              {.cause = std::string{"one way, a named pipe only goes from many to one: "} + way});
-}
-
 Result<std::unique_ptr<Link>> connect_fifo(const std::string& name, Deadline deadline,
                                            const ChannelOptions& options) {
   const std::string path = BULKHEAD_TRY(fifo_path(name));
-  if (options.direction == Direction::receive) return wrong_way("the clients send");
   if (options.direction == Direction::send) return connect_writer(path, deadline, options);
   return connect_instance(path, deadline, options);
 }
@@ -22,7 +16,6 @@ Result<std::unique_ptr<Link>> connect_fifo(const std::string& name, Deadline dea
 Result<std::unique_ptr<Acceptor>> listen_fifo(const std::string& name,
                                               const ChannelOptions& options, bool other_users) {
   const std::string path = BULKHEAD_TRY(fifo_path(name));
-  if (options.direction == Direction::send) return wrong_way("the server receives");
   if (other_users) {
     return fail(ErrorKind::unsupported, {.cause = "named pipes serve their own user alone",
                                          .remedy = "take a Unix socket"});

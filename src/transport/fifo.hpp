@@ -2,7 +2,8 @@
 //
 // fifo: channels over named pipes, "fifo:///path", among processes of one user.
 //
-//   listen, connect              two-way, a pair of FIFOs for each client   fifo_instance.hpp
+//   listen, connect              a pair of FIFOs for each client; two-way, or from the server to
+//                                each client, as both ends say              fifo_instance.hpp
 //   listen with Direction::receive, connect with Direction::send
 //                                many writers into one FIFO; accept() gives one channel that
 //                                receives from all of them                  fifo_gathering.hpp

@@ -30,7 +30,11 @@ class InstanceLink : public PipeStreamLink {
   ~InstanceLink() override { close(); }
 
   Mechanism mechanism() const noexcept override { return Mechanism::fifo; }
-  Capabilities capabilities() const noexcept override { return fifo_mechanism.capabilities; }
+  Capabilities capabilities() const noexcept override {
+    Capabilities can = fifo_mechanism.capabilities;
+    can.both_ways = is_both_ways();
+    return can;
+  }
   /// The user is our own: others' FIFOs are not opened.
   Peer peer() const noexcept override { return {peer_, ::geteuid(), ::getegid()}; }
   Result<Handle> detach() override {
@@ -55,7 +59,6 @@ struct Asked {
   Fd keeps_in;  ///< that the server will write to: without a writer it would have ended
   Fd keeps_out;
   InstanceNames names;
-  std::optional<os::NameRecord> record;
 };
 
 class ClientLink final : public InstanceLink {
@@ -111,7 +114,6 @@ class ClientLink final : public InstanceLink {
 
   void let_go() noexcept {
     asked_.names.remove();  // the server has done so, if it took us in
-    asked_.record.reset();
     asked_.keeps_in.close();
     asked_.keeps_out.close();
     asked_.server.close();
@@ -148,16 +150,6 @@ Result<Fd> watch_both(FdView in, FdView server) {
     return os::failed("watch", "named pipe");
   }
   return both;
-}
-
-/// So that `bulkhead clean` finds them if we are killed; where nothing can be recorded, the next
-/// server on the name removes them.
-std::optional<os::NameRecord> record(const InstanceNames& names) {
-  auto made = os::NameRecord::create("fifo");
-  if (!made || !made->add(os::Named::fifo, names.up) || !made->add(os::Named::fifo, names.down)) {
-    return std::nullopt;
-  }
-  return *std::move(made);
 }
 
 struct Opened {
@@ -284,11 +276,10 @@ class InstanceAcceptor final : public Acceptor {
 Result<std::unique_ptr<Link>> connect_instance(const std::string& path, Deadline deadline,
                                                const ChannelOptions& options) {
   Fd server = BULKHEAD_TRY(open_server(path, FifoUse::instances));
-  const pid_t peer = os::signer_of(server);
+  const pid_t peer = server_pid(server, path);
   const Request request{.pid = static_cast<std::uint32_t>(::getpid()),
                         .token = BULKHEAD_TRY(make_token())};
-  Asked asked{std::move(server), {}, {}, InstanceNames{path, request.token}, {}};
-  asked.record = record(asked.names);
+  Asked asked{std::move(server), {}, {}, InstanceNames{path, request.token}};
   auto opened = open_instance(asked);
   auto both = opened ? watch_both(opened->in, asked.server) : Result<Fd>{fail(opened.error())};
   auto sent =

@@ -121,6 +121,14 @@ Result<Fd> open_server(const std::string& path, FifoUse use) {
        .remedy = gathers ? "connect with Direction::send" : "connect with Direction::both"});
 }
 
+pid_t server_pid(FdView server, const std::string& path) noexcept {
+  const pid_t signer = os::signer_of(server);
+  if (signer != 0) return signer;
+  // Its own locks the kernel does not tell a process.
+  const bool is_own = os::NameLock::owner_written_in(path + ".lock") == ::getpid();
+  return is_own ? ::getpid() : 0;
+}
+
 InstanceNames::InstanceNames(const std::string& path, const fifo_frame::Token& token) {
   constexpr char digits[] = "0123456789abcdef";
   std::string base = path + ".";

@@ -52,6 +52,9 @@ Result<std::string> fifo_path(std::string name);
 /// server is of the other use.
 Result<Fd> open_server(const std::string& path, FifoUse use);
 
+/// Who has that FIFO, by the kernel's word; 0 when it cannot be known.
+pid_t server_pid(FdView server, const std::string& path) noexcept;
+
 struct InstanceNames {
   std::string up;
   std::string down;

@@ -247,7 +247,7 @@ Result<void> WriterLink::say_hello(Deadline deadline) {
 Result<std::unique_ptr<Link>> connect_writer(const std::string& path, Deadline deadline,
                                              const ChannelOptions& options) {
   Fd fifo = BULKHEAD_TRY(open_server(path, FifoUse::gathering));
-  const pid_t server = os::signer_of(fifo);
+  const pid_t server = server_pid(fifo, path);
   std::uint64_t id = 0;
   if (os::retry_eintr([&] { return ::getrandom(&id, sizeof id, 0); }) != sizeof id) {
     return os::failed("get random bytes");

@@ -41,8 +41,11 @@ extern const MechanismEntry file_mechanism;
 extern const MechanismEntry mmap_mechanism;
 extern const MechanismEntry tcp_mechanism;
 extern const MechanismEntry udp_mechanism;
+extern const MechanismEntry posix_mq_mechanism;
+extern const MechanismEntry sysv_mq_mechanism;
 
 /// A line a mechanism.
+// clang-format off
 inline constexpr std::array mechanisms{
     &inproc_mechanism,
     &pipe_mechanism,
@@ -53,7 +56,10 @@ inline constexpr std::array mechanisms{
     &mmap_mechanism,
     &tcp_mechanism,
     &udp_mechanism,
+    &posix_mq_mechanism,
+    &sysv_mq_mechanism,
 };
+// clang-format on
 
 /// The direction of the other end.
 constexpr Direction opposite(Direction direction) noexcept {

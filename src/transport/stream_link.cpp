@@ -26,9 +26,6 @@ constexpr int patience = 256;
 constexpr std::size_t batched_size = 4096;
 constexpr std::size_t batch_bytes = 64 * 1024;
 
-/// A delivered message of this size leaves its memory to the next one.
-constexpr std::size_t kept_memory = 1 << 20;
-
 constexpr std::size_t around = sizeof(Header) + sizeof(Verdict);
 
 /// What a frame is filled up with that was given up.
@@ -47,10 +44,6 @@ std::span<iovec> without(std::span<iovec> parts, std::size_t skip) {
     parts.front().iov_len -= skip;
   }
   return parts;
-}
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
 }
 
 std::unexpected<Error> not_now(bool sending, Deadline deadline) {
@@ -212,6 +205,21 @@ void StreamLink::queue(Type type, Bytes payload) noexcept {
   control_size_ = control_left_ = sizeof header + payload.size();
 }
 
+/// Goes on with the frame that was given up: what is left of its header, anything for its payload,
+/// and the verdict.
+Result<void> StreamLink::fill_up() {
+  const std::size_t gone = frame_header_.payload() + around - frame_left_;
+  const std::size_t header = gone < sizeof(Header) ? sizeof(Header) - gone : 0;
+  const std::size_t payload = frame_left_ - header - sizeof(Verdict);
+  const std::size_t some = std::min(payload, filling.size());
+  const auto verdict = Verdict::take_back;
+  std::array parts{part(&frame_header_, sizeof(Header)), part(filling.data(), some),
+                   part(&verdict, some == payload ? sizeof verdict : 0)};
+  frame_left_ -= BULKHEAD_TRY(write(without(parts, sizeof(Header) - header)));
+  giving_up_ = frame_left_ > 0;
+  return {};
+}
+
 /// Writes what must go before anything else.
 Result<void> StreamLink::pay() {
   while (owes()) {
@@ -219,12 +227,7 @@ Result<void> StreamLink::pay() {
       const iovec rest = part(control_.data() + control_size_ - control_left_, control_left_);
       control_left_ -= BULKHEAD_TRY(write({&rest, 1}));
     } else if (giving_up_) {
-      const auto verdict = Verdict::take_back;
-      const std::size_t fill = std::min(frame_left_ - 1, filling.size());
-      const std::array parts{part(filling.data(), fill), part(&verdict, sizeof verdict)};
-      const bool is_end = fill == frame_left_ - 1;
-      frame_left_ -= BULKHEAD_TRY(write(std::span{parts}.first(is_end ? 2 : 1)));
-      giving_up_ = frame_left_ > 0;
+      BULKHEAD_TRY(fill_up());
     } else {
       queue(Type::data, {});
       control_[control_size_++] = static_cast<std::byte>(Verdict::take_back);
@@ -258,6 +261,7 @@ Result<void> StreamLink::send_step(Bytes bytes, std::size_t& done) {
     const std::size_t total = piece.size() + around;
     if (frame_left_ == 0) {
       frame_left_ = total - BULKHEAD_TRY(write(parts));
+      frame_header_ = header;
     } else {
       frame_left_ -= BULKHEAD_TRY(write(without(parts, total - frame_left_)));
     }
@@ -347,6 +351,7 @@ Result<std::size_t> StreamLink::send_batch(std::span<const Bytes> messages, std:
     }
     if (written > 0) {
       frame_left_ = frame - written;
+      frame_header_ = Header{Type::data, messages[sent].size()};
       done = 1;
     }
     return sent;
@@ -433,10 +438,11 @@ Error StreamLink::why_unread() {
     Message message;
     auto next = step(message);
     if (next && *next == Step::delivered) early_.push_back(std::move(message));
-    // It has only shut its receiving side, and may send for ever.
+    // It has only shut its receiving side, and may send for ever. Of two descriptors the one that
+    // we read from is closed first; here it is in the middle of dying.
     const bool may_go_on = next ? steps % patience == 0 : next.error() == ErrorKind::empty;
     if (!may_go_on || has_hung_up()) continue;
-    static_cast<void>(end(Error{ErrorKind::closed}));
+    static_cast<void>(end(Error{is_socket_ ? ErrorKind::closed : ErrorKind::peer_died}));
   }
   show();
   return *ended_;
@@ -540,164 +546,6 @@ Result<void> StreamLink::receive(Message& into, Deadline deadline) {
     }
     BULKHEAD_TRY(wait(Half::receiving, deadline));
   }
-}
-
-/// Something to say without asking the kernel.
-bool StreamLink::has_more() const noexcept {
-  const std::size_t least = in_frame_ ? 1 : sizeof(Header);
-  return ended_ || !early_.empty() || to_ - from_ >= least;
-}
-
-Result<StreamLink::Step> StreamLink::step(Message& into) {
-  try {
-    auto next = step_on(into);
-    if (next || ended_ || next.error() == ErrorKind::empty) return next;
-    return end(std::move(next).error());
-  } catch (const std::bad_alloc&) {
-    // A part of a message is lost, and with it the order that was promised.
-    return end({ErrorKind::exhausted, {.cause = "no memory for a message that arrived"}});
-  }
-}
-
-Result<StreamLink::Step> StreamLink::step_on(Message& into) {
-  const std::size_t there = to_ - from_;
-  if (!in_frame_ && there >= sizeof(Header)) return take_frame(into);
-  if (in_frame_ && there > 0) {
-    if (payload_left_ == 0) return take_verdict(into);
-    BULKHEAD_TRY(take_payload());
-    return Step::more;
-  }
-  BULKHEAD_TRY(fill());
-  return Step::more;
-}
-
-/// Reads what there is: the payload under way to where it belongs, the rest into the buffer.
-Result<void> StreamLink::fill() {
-  if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
-  const std::size_t kept = to_ - from_;
-  if (kept > 0 && from_ > 0) std::memmove(buffer_.get(), buffer_.get() + from_, kept);
-  from_ = 0;
-  to_ = kept;
-  const std::size_t before = partial_.size();
-  // Room grows with what has arrived.
-  const std::size_t direct =
-      in_frame_ ? std::min(payload_left_, std::max(before, buffer_bytes)) : 0;
-  const auto room = partial_.resize(before + direct).subspan(before);
-  const std::array parts{part(room.data(), room.size()),
-                         part(buffer_.get() + to_, buffer_bytes - to_)};
-  const auto got = os::retry_eintr(
-      [&] { return read_some(in(), std::span{parts}.subspan(direct > 0 ? 0 : 1)); });
-  const int number = got < 0 ? errno : 0;
-  const std::size_t size = got > 0 ? static_cast<std::size_t>(got) : 0;
-  const std::size_t payload = std::min(size, direct);
-  partial_.resize(before + payload);
-  payload_left_ -= payload;
-  to_ += size - payload;
-  if (got > 0) [[likely]] {
-    note_arrival();
-    return {};
-  }
-  if (number == EAGAIN) return fail(ErrorKind::empty);
-  return fail(why_broken(number));
-}
-
-Result<StreamLink::Step> StreamLink::take_frame(Message& into) {
-  Header header;
-  std::memcpy(static_cast<void*>(&header), buffered().data(), sizeof header);
-  const std::size_t size = header.payload();
-  if ((header.zero[0] | header.zero[1] | header.zero[2]) != 0) return lie("a damaged header");
-  if (header.type == Type::data) return take_data(size, into);
-  if (size > stream_frame::most_control) return lie("too long a frame");
-  if (buffered().size() < sizeof header + size) {
-    BULKHEAD_TRY(fill());
-    return Step::more;
-  }
-  const Bytes payload = buffered().subspan(sizeof header, size);
-  from_ += sizeof header + size;
-  BULKHEAD_TRY(take_control(header.type, payload));
-  return Step::more;
-}
-
-Result<StreamLink::Step> StreamLink::take_data(std::size_t size, Message& into) {
-  if (!greeted_) return lie("no hello");
-  if (size > stream_frame::most_payload) return lie("too long a frame");
-  if (size > options_.max_message_bytes - partial_.size()) {
-    return lie("a message is larger than this channel's maximum");
-  }
-  const Bytes frame = buffered();
-  if (partial_.empty() && frame.size() >= around + size &&
-      frame[around + size - 1] == static_cast<std::byte>(Verdict::last)) {
-    into.clear();
-    const auto room = into.resize(size);
-    if (size > 0) std::memcpy(room.data(), frame.data() + sizeof(Header), size);
-    from_ += around + size;
-    return Step::delivered;
-  }
-  from_ += sizeof(Header);
-  in_frame_ = true;
-  payload_left_ = size;
-  return Step::more;
-}
-
-Result<void> StreamLink::take_payload() {
-  const std::size_t size = std::min(payload_left_, to_ - from_);
-  const std::size_t before = partial_.size();
-  std::memcpy(partial_.resize(before + size).data() + before, buffered().data(), size);
-  from_ += size;
-  payload_left_ -= size;
-  return {};
-}
-
-Result<StreamLink::Step> StreamLink::take_verdict(Message& into) {
-  const auto verdict = static_cast<Verdict>(buffered().front());
-  ++from_;
-  in_frame_ = false;
-  switch (verdict) {
-    case Verdict::more:
-      return Step::more;
-    case Verdict::last:
-      into.clear();
-      std::swap(into, partial_);
-      if (into.size() > kept_memory) partial_ = {};
-      partial_.clear();
-      return Step::delivered;
-    case Verdict::take_back:
-      partial_.clear();
-      return Step::more;
-  }
-  return lie("an unknown verdict");
-}
-
-Result<void> StreamLink::take_control(Type type, Bytes payload) {
-  if (type == Type::close) return fail(ErrorKind::closed);
-  if (!greeted_) {
-    if (type == Type::hello) return take_hello(payload);
-    if (type == Type::refused) {
-      return fail(ErrorKind::denied, {.cause = "the listener does not let this client in"});
-    }
-    return lie("no hello");
-  }
-  if (type == Type::ping) return {};
-  return lie("an unknown frame");
-}
-
-Result<void> StreamLink::take_hello(Bytes payload) {
-  Hello theirs;
-  // Of another version's hello only the part that all versions share is looked at.
-  if (payload.size() < offsetof(Hello, spare)) return lie("a hello that is too short");
-  std::memcpy(static_cast<void*>(&theirs), payload.data(), std::min(payload.size(), sizeof theirs));
-  if (theirs.magic != Hello{}.magic) return lie("the hello of something else");
-  const auto version = stream_frame::little(theirs.version);
-  const auto ours = stream_frame::little(Hello{}.version);
-  if (version != ours) {
-    return fail(ErrorKind::incompatible,
-                {.cause = "the peer speaks version " + std::to_string(version) +
-                          " of this protocol, this process version " + std::to_string(ours),
-                 .remedy = "build both with the same version of Bulkhead"});
-  }
-  if (payload.size() != sizeof theirs) return lie("a hello of the wrong size");
-  greeted_ = true;
-  return {};
 }
 
 // Readiness

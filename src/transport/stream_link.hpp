@@ -132,6 +132,7 @@ class StreamLink : public LinkWithoutMemory {
   bool owes() const noexcept { return control_left_ > 0 || giving_up_ || message_cut_; }
   bool is_free() const noexcept { return frame_left_ == 0 && !owes(); }
   Result<std::size_t> write(std::span<const iovec> parts);
+  Result<void> fill_up();
   Result<void> pay();
   Result<void> pay_close();
   void queue(stream_frame::Type type, Bytes payload) noexcept;
@@ -174,6 +175,7 @@ class StreamLink : public LinkWithoutMemory {
   bool send_waits_ = false;  // its thread polls, and closes the descriptor if it is to be closed
   std::size_t at_once_ = 0;
   std::size_t frame_left_ = 0;         // bytes of the data frame under way that are not written yet
+  stream_frame::Header frame_header_;  // of that frame
   bool giving_up_ = false;             // and which are to be filled up and taken back
   bool message_cut_ = false;           // pieces of a message went that nobody will continue
   std::array<std::byte, 64> control_;  // a small frame, of which the rest must go first

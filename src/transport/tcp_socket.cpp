@@ -27,7 +27,8 @@ using Clock = Deadline::Clock;
 /// Unread bytes that a closing end throws away, so that its kernel need not reset the connection.
 constexpr std::size_t most_thrown_away = 16 << 20;
 
-constexpr int least_buffer = 8 * 1024;
+constexpr int least_buffer = 16 * 1024;
+constexpr int least_receive_buffer = 64 * 1024;
 /// A frame and something.
 constexpr int last_room = stream_frame::most_payload + 16 * 1024;
 
@@ -93,12 +94,17 @@ Result<void> TcpLink::say_hello() {
     stream_frame::Hello hello;
   } const frame;
   static_assert(sizeof frame == sizeof(stream_frame::Header) + sizeof(stream_frame::Hello));
-  const auto sent = os::retry_eintr(
-      [&] { return ::send(out().native(), &frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT); });
-  // A peer that has gone already may still have left messages.
-  if (sent == static_cast<ssize_t>(sizeof frame) || errno == EPIPE || errno == ECONNRESET)
-    return {};
-  return os::failed("send", "hello");
+  Bytes rest = std::as_bytes(std::span{&frame, 1});
+  while (!rest.empty()) {
+    const auto sent = os::retry_eintr([&] {
+      return ::send(out().native(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    });
+    // A peer that has gone already may still have left messages.
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) return {};
+    if (sent < 0) return os::failed("send", "hello");
+    rest = rest.subspan(static_cast<std::size_t>(sent));
+  }
+  return {};
 }
 
 /// The kernel's part, for an end of which no call waits.
@@ -146,17 +152,20 @@ bool TcpLink::close_aside() noexcept {
   return ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0;
 }
 
-/// Half of the capacity here, half at the peer; of what it is told the kernel gives twice, for its
-/// own books, of which small messages need little.
+/// A part of the capacity here and the rest at the peer; of what it is told the kernel gives twice,
+/// for its own books. A receive buffer that has no room for a segment of the loopback device
+/// (64 KiB) opens its window late, and drops what its books have no room for: a message then takes
+/// 40 ms, or as long as retransmission does.
 std::size_t TcpLink::prepare(const ChannelOptions& options) noexcept {
   owner_ = ::getpid();
-  const int half = static_cast<int>(
-      std::clamp<std::size_t>(options.capacity_bytes / 8 * 3, least_buffer, 1 << 29));
-  ::setsockopt(in().native(), SOL_SOCKET, SO_RCVBUF, &half, sizeof half);
-  const int wanted = half + last_room;
+  const auto capacity = static_cast<int>(std::min<std::size_t>(options.capacity_bytes, 1 << 29));
+  const int receiving = std::max(capacity / 8 * 5, least_receive_buffer);
+  ::setsockopt(in().native(), SOL_SOCKET, SO_RCVBUF, &receiving, sizeof receiving);
+  const int sending = std::max(capacity / 4, least_buffer);
+  const int wanted = sending + last_room;
   ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
   const int given = os::socket_option(in(), SOL_SOCKET, SO_SNDBUF) / 2;
-  const int bytes = given >= wanted ? half : std::max(least_buffer, given / 2);
+  const int bytes = given >= wanted ? sending : std::max(least_buffer, given / 2);
   ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
   return static_cast<std::size_t>(bytes);
 }

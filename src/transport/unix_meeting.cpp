@@ -11,7 +11,9 @@
 #include "os/names.hpp"
 #include "os/socket.hpp"
 #include "os/syscall.hpp"
+#include "transport/parameters.hpp"
 #include "transport/unix_socket.hpp"
+#include "transport/unix_stream.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -30,8 +32,9 @@ struct SocketAddress {
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
 };
 
-Result<Fd> make_socket() {
-  Fd socket = Fd::adopt(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<Fd> make_socket(const MeetingPlace& place) {
+  const int type = place.is_stream ? SOCK_STREAM : SOCK_SEQPACKET;
+  Fd socket = Fd::adopt(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return os::failed("make", "socket");
   return socket;
 }
@@ -42,7 +45,7 @@ int try_connect(FdView socket, const SocketAddress& to) {
 
 /// Who listens there now: its pid, 0 for "somebody", or nothing when nobody does.
 Result<std::optional<pid_t>> listener_at(const MeetingPlace& place) {
-  const Fd probe = BULKHEAD_TRY(make_socket());
+  const Fd probe = BULKHEAD_TRY(make_socket(place));
   if (try_connect(probe, SocketAddress{place}) == 0) return os::peer_credentials(probe).pid;
   if (errno == ECONNREFUSED || errno == ENOENT) return std::optional<pid_t>{};
   return 0;  // its queue is full, it is of another type, or not for us: it lives
@@ -162,7 +165,7 @@ class SocketAcceptor final : public Acceptor {
     if (has_gone(client)) return fail(ErrorKind::denied);
     const bool stranger = os::peer_credentials(client).uid != ::geteuid();
     if (stranger && !other_users_) {
-      refuse_unix(client);
+      is_unix_stream(client) ? refuse_unix_stream(client) : refuse_unix(client);
       return fail(ErrorKind::denied);
     }
     ChannelOptions options = options_;
@@ -187,7 +190,10 @@ Result<void> bind_path(FdView socket, const MeetingPlace& place, mode_t mode) {
   ::fchmod(socket.native(), mode);
   if (::bind(socket.native(), address.get(), address.size) != 0)
     return os::failed("bind", place.path);
-  return os::restore_mode(place.path, S_IFSOCK, mode);
+  auto restored = os::restore_mode(place.path, S_IFSOCK, mode);
+  // Ours, and not to be left behind; unless it is somebody else's by now.
+  if (!restored && restored.error() != ErrorKind::denied) ::unlink(place.path.c_str());
+  return restored;
 }
 
 Result<MeetingPlace> checked(MeetingPlace place) {
@@ -200,16 +206,22 @@ Result<MeetingPlace> checked(MeetingPlace place) {
 
 }  // namespace
 
-Result<MeetingPlace> MeetingPlace::of_unix(const std::string& name) {
-  if (name.size() > 1 && name.front() == '@') return checked({name.substr(1), true});
-  if (name.size() > 1 && name.front() == '/') return checked({name, false});
+Result<MeetingPlace> MeetingPlace::of_unix(const std::string& address) {
+  std::string name = address;
+  auto parameters = BULKHEAD_TRY(Parameters::cut_from(name));
+  const auto type = BULKHEAD_TRY(parameters.one_of("type", {"seqpacket", "stream"}));
+  BULKHEAD_TRY(parameters.expect_none_left());
+  const bool is_stream = type.value_or(0) == 1;
+  if (name.size() > 1 && name.front() == '@') return checked({name.substr(1), true, is_stream});
+  if (name.size() > 1 && name.front() == '/') return checked({name, false, is_stream});
   return fail(ErrorKind::invalid, {.cause = "it is neither an absolute path nor an abstract name",
                                    .remedy = "write unix:///path or unix:@name"});
 }
 
 Result<MeetingPlace> MeetingPlace::of_shm(const std::string& name) {
   BULKHEAD_TRY(os::check_name(name, 64));
-  return checked({BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false, "shm"});
+  return checked(
+      {BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false, false, "shm"});
 }
 
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
@@ -217,7 +229,7 @@ Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline) {
   const SocketAddress address{place};
   std::chrono::milliseconds pause = 1ms;
   for (;;) {
-    Fd socket = BULKHEAD_TRY(make_socket());
+    Fd socket = BULKHEAD_TRY(make_socket(place));
     if (try_connect(socket, address) == 0) return socket;
     if (errno == EPROTOTYPE) {
       return fail(ErrorKind::incompatible, {.cause = "there listens a socket of another type"});
@@ -245,7 +257,7 @@ ChannelOptions for_peer_of(FdView socket, ChannelOptions options) {
 Result<std::unique_ptr<Acceptor>> listen_at(const MeetingPlace& place,
                                             const ChannelOptions& options, bool other_users,
                                             MakeLink make_link) {
-  Fd socket = BULKHEAD_TRY(make_socket());
+  Fd socket = BULKHEAD_TRY(make_socket(place));
   std::unique_ptr<BoundPath> bound;
   if (place.is_abstract) {
     const SocketAddress address{place};

@@ -22,15 +22,17 @@ namespace bulkhead::transport {
 struct MeetingPlace {
   std::string path;  ///< or the abstract name, without the '@'
   bool is_abstract = false;
+  bool is_stream = false;          ///< SOCK_STREAM instead of SOCK_SEQPACKET
   const char* mechanism = "unix";  ///< whose name it is, in the record of it
 
-  /// "/run/x.sock" or "@name". `invalid` when it is neither, or longer than the kernel takes.
-  static Result<MeetingPlace> of_unix(const std::string& name);
+  /// "/run/x.sock" or "@name", with or without "?type=stream" or "?type=seqpacket" behind it.
+  /// `invalid` when it is neither, or longer than the kernel takes.
+  static Result<MeetingPlace> of_unix(const std::string& address);
   /// The socket of shm:NAME in the runtime directory. `invalid` for a name that is not plain.
   static Result<MeetingPlace> of_shm(const std::string& name);
 };
 
-/// A connected SOCK_SEQPACKET socket. `not_found` when nobody listens there.
+/// A connected socket. `not_found` when nobody listens there.
 Result<Fd> connect_to(const MeetingPlace& place, Deadline deadline);
 
 /// TRUST: another user's process is never trusted more than the default says.

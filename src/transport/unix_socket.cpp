@@ -572,30 +572,4 @@ void refuse_unix(FdView socket) noexcept {
   static_cast<void>(os::send_packet(socket, {&parts, 1}));
 }
 
-const MechanismEntry unix_mechanism{
-    .mechanism = Mechanism::unix_socket,
-    .capabilities = {.handles = true,
-                     .many_clients = true,
-                     .both_ways = true,
-                     .unrelated = true,
-                     .reliable = true,
-                     .tells_death = true},
-    .make_pair = make_unix_pair,
-    .adopt =
-        [](Handle handle, const ChannelOptions& options) {
-          return adopt_unix(std::move(handle).take_fd(), options);
-        },
-    .connect = [](const std::string& name, Deadline deadline,
-                  const ChannelOptions& options) -> Result<std::unique_ptr<Link>> {
-      const auto place = BULKHEAD_TRY(MeetingPlace::of_unix(name));
-      Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
-      const ChannelOptions with = for_peer_of(socket, options);
-      return adopt_unix(std::move(socket), with);
-    },
-    .listen = [](const std::string& name, const ChannelOptions& options,
-                 bool other_users) -> Result<std::unique_ptr<Acceptor>> {
-      return listen_at(BULKHEAD_TRY(MeetingPlace::of_unix(name)), options, other_users, adopt_unix);
-    },
-};
-
 }  // namespace bulkhead::transport

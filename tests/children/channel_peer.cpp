@@ -2,7 +2,8 @@
 // The process at the other end of a channel: `channel_peer WHAT MECHANISM [DIRECTION]` on descriptor
 // 3, or `channel_peer WHAT ADDRESS [DIRECTION]` through a name. It does one thing until it is stopped
 // or the channel ends; where somebody waits for that, it says "ready" on its standard output.
-// DIRECTION is a number, as ChannelOptions has it: which way this end goes.
+// DIRECTION is a number, as ChannelOptions has it: which way this end goes. With anything behind it
+// the peer listens at ADDRESS, and says "ready" when it does.
 #include <cctype>
 #include <cstdlib>
 #include <iostream>
@@ -22,8 +23,14 @@ using namespace std::chrono_literals;
 void say(const char* what) { std::cout << what << std::endl; }
 
 ChannelOptions options;
+bool listens = false;
 
 Channel channel_of(const std::string& where) {
+  if (listens) {
+    auto listener = or_exit(listen(where, {.channel = options}));
+    say("ready");
+    return or_exit(listener.accept(20s));
+  }
   if (std::isdigit(static_cast<unsigned char>(where[0])) == 0) {
     return or_exit(connect(where, 20s, options));
   }
@@ -79,15 +86,23 @@ int say_one_and_stay(Channel channel) {
   return 0;
 }
 
+/// Until the other side lets it go on: it has been taken in by then.
+void wait_for_input() {
+  std::string line;
+  std::getline(std::cin, line);
+}
+
 /// Three messages and an orderly end.
 int say_three(Channel channel) {
   for (const char* text : {"one", "two", "three"}) or_exit(channel.send(as_bytes(text), 20s));
+  wait_for_input();
   return 0;
 }
 
 /// Three messages and an end without a word.
 int die_after_three(Channel channel) {
   for (const char* text : {"one", "two", "three"}) or_exit(channel.send(as_bytes(text), 20s));
+  wait_for_input();
   ::_exit(7);
 }
 
@@ -127,6 +142,7 @@ int main(int count, char** argv) {
   const std::string what = argv[1];
   const std::string where = argv[2];
   if (count > 3) options.direction = static_cast<Direction>(std::atoi(argv[3]));
+  listens = count > 4;
   if (what == "hold_a_name") return hold(listen(where, {.channel = options}));
   if (what == "hold_an_end") return hold(connect(where, 20s, options));
   if (what == "come_as_nobody") return come_as_nobody(where);

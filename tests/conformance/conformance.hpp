@@ -94,6 +94,8 @@ struct Row {
   bool holds_back = true;
   /// So many messages of a few bytes wait unread at the least.
   std::size_t unread_messages = 100;
+  /// So many clients wait to be accepted at the least, whether they live or not.
+  std::size_t waiting_clients = 50;
   /// The receiver hears of an orderly end: `closed` behind the last message.
   bool tells_close = true;
   /// connect() hears that nobody listens: `not_found`.
@@ -136,6 +138,12 @@ inline std::vector<Row> all_rows() {
                          .reliable = true,
                          .tells_death = true,
                          .survives = true};
+  const Capabilities queues{.priority = true,
+                            .many_clients = true,
+                            .both_ways = true,
+                            .unrelated = true,
+                            .reliable = true,
+                            .tells_death = true};
   using enum Mechanism;
   using enum Naming;
   const auto untrusted = Trust::untrusted;
@@ -187,12 +195,67 @@ inline std::vector<Row> all_rows() {
        .tells_pid = false,
        .a_channel_each = false},
       {.name = "unix", .mechanism = unix_socket, .capabilities = socket, .most_handles = 4096},
+      {.name = "unix_stream",
+       .mechanism = unix_socket,
+       .joining = Joining::listener,
+       .capabilities = {.many_clients = true,
+                        .both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true},
+       .unit_bytes = 256 * 1024,
+       .parameters = "?type=stream"},
       {.name = "unix_abstract",
        .mechanism = unix_socket,
        .trust = untrusted,
        .naming = abstract,
        .capabilities = socket,
        .most_handles = 16},
+      {.name = "posix_mq",
+       .mechanism = posix_mq,
+       .naming = queue,
+       .capabilities = queues,
+       .unit_bytes = 8192 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "posix_mq_untrusted",
+       .mechanism = posix_mq,
+       .trust = untrusted,
+       .naming = queue,
+       .joining = Joining::listener,
+       .capabilities = queues,
+       .unit_bytes = 1024 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "posix_mq_one_way",
+       .mechanism = posix_mq,
+       .naming = queue,
+       .direction = Direction::send,
+       .capabilities = queues,
+       .unit_bytes = 8192 - 8,
+       .unread_messages = 10,
+       .waiting_clients = 5},
+      {.name = "sysv_mq",
+       .mechanism = sysv_mq,
+       .naming = key,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
+      {.name = "sysv_mq_untrusted",
+       .mechanism = sysv_mq,
+       .trust = untrusted,
+       .naming = key,
+       .joining = Joining::listener,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
+      {.name = "sysv_mq_one_way",
+       .mechanism = sysv_mq,
+       .naming = key,
+       .direction = Direction::send,
+       .capabilities = queues,
+       .unit_bytes = 4096 - 8,
+       .unread_messages = 15},
       {.name = "shm_equal",
        .mechanism = shm,
        .naming = by_scheme,
@@ -243,12 +306,25 @@ inline std::vector<Row> all_rows() {
        .direction = Direction::send,
        .capabilities = log,
        .unit_bytes = 1 << 20,
+       .parameters = "?cursor=suite",
        .has_listener = false,
        .hands_over = false,
        .holds_back = false,
        .tells_nobody_there = false,
        .tells_no_reader = false,
        .tells_pid = false},
+      {.name = "mmap",
+       .mechanism = mmap,
+       .joining = Joining::listener,
+       .capabilities = {.both_ways = true,
+                        .unrelated = true,
+                        .reliable = true,
+                        .tells_death = true,
+                        .survives = true},
+       .unit_bytes = 64 * 1024,
+       .has_pair = false,
+       .hands_over = false,
+       .tells_nobody_there = false},
   };
 }
 
@@ -444,6 +520,9 @@ class Conformance : public testing::TestWithParam<Row> {
     return scheme + ":" + own + row.parameters;
   }
 
+  /// Names and files of this test go into `folder`.
+  void use_folder(const std::string& folder) { folder_ = folder; }
+
   /// One message there and, where the row has that, one back.
   void expect_works(Channel& one, Channel& other) const {
     for (int i = 0; i < 2; ++i) {
@@ -482,6 +561,14 @@ class Conformance : public testing::TestWithParam<Row> {
     if (row.joining == Joining::name) {
       auto here = or_throw(connect(at, 20s, own));
       return {std::move(here), peers(turned(own).direction)};
+    }
+    if (own.direction == Direction::send) {
+      // Who receives listens: of one way the many are those that send.
+      auto child = test::Child::start(
+          "channel_peer",
+          {what, at, std::to_string(static_cast<int>(turned(own).direction)), "listen"});
+      EXPECT_EQ(child.read_line(), "ready");
+      return {or_throw(connect(at, 20s, own)), std::move(child)};
     }
     auto listener = or_throw(listen(at, {.channel = own}));
     auto child = peers(turned(own).direction);

@@ -64,7 +64,7 @@ TEST_P(flow_both_ways, of_requests_and_answers_goes_both_ways_at_once) {
   const int count = sanitized(20'000, 2'000);
   std::jthread echo{[&] {
     Message message;
-    while (ends.there.receive(message, never)) ASSERT_TRUE(ok(ends.there.send(message, 20s)));
+    while (ends.there.receive(message, 20s)) ASSERT_TRUE(ok(ends.there.send(message, 20s)));
   }};
   std::jthread sender{[&] {
     for (int i = 0; i < count; ++i) {
@@ -149,7 +149,7 @@ TEST_P(flow_both_ways, goes_on_through_a_storm_of_signals) {
   Storm storm;
   std::jthread echo{[&] {
     Message message;
-    while (ends.there.receive(message, never)) EXPECT_TRUE(ok(ends.there.send(message, never)));
+    while (ends.there.receive(message, 20s)) EXPECT_TRUE(ok(ends.there.send(message, 20s)));
     while (!storm.is_over()) std::this_thread::yield();  // may be sent signals until then
   }};
   storm.begin({::pthread_self(), echo.native_handle()});

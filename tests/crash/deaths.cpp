@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include <bulkhead/names.hpp>
+
 #include "support/watchdog.hpp"
 
 namespace bulkhead::crash {
@@ -22,8 +24,7 @@ std::runtime_error lost(const char* where) {
                             where};
 }
 
-/// Names that processes without a name for it leave behind: descriptors here, files where the
-/// library keeps its names.
+/// What a survivor may be left with: descriptors, and files where the library keeps its names.
 struct Holdings {
   std::set<std::string> files;
   std::size_t descriptors = 0;
@@ -45,7 +46,12 @@ struct Holdings {
   }
 };
 
-void compare(const Holdings& before, const Holdings& after, Verdict& verdict) {
+/// What nobody wanted again is what `bulkhead clean` is for, and that must find all of it.
+void compare(const Holdings& before, Verdict& verdict) {
+  if (const auto cleaned = remove_stale_names(); !cleaned) {
+    verdict.violation("clean: " + cleaned.error().sentence());
+  }
+  const auto after = Holdings::now();
   if (after.descriptors != before.descriptors) {
     verdict.violation("a survivor is left with " + std::to_string(after.descriptors) +
                       " descriptors instead of " + std::to_string(before.descriptors));
@@ -107,7 +113,7 @@ void prepare(Victim& victim, Scene& scene) {
 Trace::Trace(const Operation& operation) {
   test::watch(operation.name);
   const auto scene = operation.stage();
-  Victim victim{{operation.name}, scene->inherited()};
+  Victim victim{{operation.victim_name()}, scene->inherited()};
   scene->started();
   prepare(victim, *scene);
   Watch watch{victim};
@@ -220,7 +226,7 @@ bool die(const Operation& operation, const Trace& trace, const Trace::Place& pla
   const auto before = Holdings::now();
   {
     const auto scene = operation.stage();
-    Victim victim{{operation.name}, scene->inherited()};
+    Victim victim{{operation.victim_name()}, scene->inherited()};
     scene->started();
     prepare(victim, *scene);
     const bool there =
@@ -230,7 +236,7 @@ bool die(const Operation& operation, const Trace& trace, const Trace::Place& pla
     scene->after_death(there && !by_state && trace.is_end(place), there ? verdict : mine);
     if (!there) return false;
   }
-  compare(before, Holdings::now(), verdict);
+  compare(before, verdict);
   test::unwatch();
   return true;
 }
@@ -254,7 +260,9 @@ Outcome explore(const Operation& operation, const Thoroughness& how) {
     const Trace trace{operation};
     outcome.instructions = trace.instructions();
     outcome.states = trace.states();
+    std::size_t number = 0;
     for (const auto& place : trace.places(how)) {
+      if (number++ % how.stride != 0) continue;
       Verdict verdict;
       bool reached = false;
       for (int i = 0; i < tries && !reached; ++i) {
@@ -270,6 +278,60 @@ Outcome explore(const Operation& operation, const Thoroughness& how) {
     note(outcome, std::string{"the harness failed: "} + error.what());
   }
   return outcome;
+}
+
+namespace {
+
+/// The scene of an operation, after a death in it.
+class AfterDeath final : public Scene {
+ public:
+  AfterDeath(const Operation& first, const Trace& trace, const Trace::Place& place)
+      : scene_(first.stage()), ended_(trace.is_end(place)) {
+    Victim victim{{first.victim_name()}, scene_->inherited()};
+    scene_->started();
+    prepare(victim, *scene_);
+    if (!trace.reach(victim, *scene_, place)) throw lost("before the recovery");
+  }
+  bool awaken() override { return scene_->awaken(); }
+  void after_death(bool, Verdict& verdict) override { scene_->after_death(ended_, verdict); }
+
+ private:
+  std::unique_ptr<Scene> scene_;
+  bool ended_;
+};
+
+}  // namespace
+
+Outcome explore_recovery(const Operation& first, const Operation& recovery,
+                         const Thoroughness& how) {
+  Outcome all;
+  all.name = first.name + ", then recovery dies";
+  try {
+    const Trace trace{first};
+    const std::size_t every_so_many = how.stride > 1 ? 3 : 1;
+    std::size_t number = 0;
+    for (const auto& place : trace.places({.deaths = 0})) {
+      if (number++ % every_so_many != 0) continue;
+      const Operation nested{
+          .name = all.name,
+          .stage = [&] { return std::make_unique<AfterDeath>(first, trace, place); },
+          .victim = {},
+          .part = recovery.victim_name()};
+      const auto one = explore(nested, how);
+      all.instructions = std::max(all.instructions, one.instructions);
+      all.states += one.states;
+      all.deaths += one.deaths;
+      all.violations += one.violations;
+      for (const auto& example : one.examples) {
+        if (all.examples.size() < most_examples) {
+          all.examples.push_back(describe(trace, place) + ", then " + example);
+        }
+      }
+    }
+  } catch (const std::exception& error) {
+    note(all, std::string{"the harness failed: "} + error.what());
+  }
+  return all;
 }
 
 }  // namespace bulkhead::crash

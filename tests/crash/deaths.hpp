@@ -38,6 +38,8 @@ struct Thoroughness {
   std::size_t deaths = 24;
   /// At every instruction, however many.
   bool every = false;
+  /// Only every n-th place; for nested deaths, of which there are many.
+  std::size_t stride = 1;
 };
 
 /// An operation, stepped through once.
@@ -75,6 +77,11 @@ class Trace {
 
 /// Runs the victim up to Mark::begin. Throws when it does not come there.
 void prepare(Victim& victim, Scene& scene);
+
+/// F3: dies in each state of `first`, then `recovery` dies at its places, and the survivors of `first`
+/// judge (and recover themselves).
+Outcome explore_recovery(const Operation& first, const Operation& recovery,
+                         const Thoroughness& how);
 
 /// Everything about one operation. A harness that fails is a violation too: it has shown nothing.
 Outcome explore(const Operation& operation, const Thoroughness& how);

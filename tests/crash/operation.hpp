@@ -76,6 +76,9 @@ struct Operation {
   std::string name;  ///< "shm: send 100 B, empty": mechanism, operation, phase
   std::function<std::unique_ptr<Scene>()> stage;
   std::function<void()> victim;
+  std::string part = {};  ///< whose victim half it is, when not its own
+
+  const std::string& victim_name() const { return part.empty() ? name : part; }
 };
 
 // One function a file operations_X.cpp.

@@ -130,8 +130,31 @@ std::map<std::string, std::string> threads() {
   return found;
 }
 
+/// System V message queues that this process was the last to send to or to receive from: whose a
+/// queue is, the kernel does not say otherwise, and neighbours have theirs.
+void add_queues(std::map<std::string, std::string>& found) {
+  std::ifstream table{"/proc/sysvipc/msg"};
+  std::string line;
+  std::getline(table, line);  // the headings
+  while (std::getline(table, line)) {
+    std::istringstream row{line};
+    std::string key, id, mode, bytes, count;
+    pid_t sender = 0;
+    pid_t receiver = 0;
+    row >> key >> id >> mode >> bytes >> count >> sender >> receiver;
+    if (sender != getpid() && receiver != getpid()) continue;
+    found.emplace("sysv " + id, "System V message queue " + id + " (key " + key + ")");
+  }
+  // Where the file system of POSIX queues is mounted; names of tests have their process in them.
+  for (const auto& name : entries("/dev/mqueue")) {
+    if (name.find(std::to_string(getpid())) == name.npos) continue;
+    found.emplace("/dev/mqueue/" + name, "POSIX message queue /" + name);
+  }
+}
+
 std::map<std::string, std::string> names() {
   std::map<std::string, std::string> found;
+  add_queues(found);
   for (const auto& name : entries("/dev/shm"))
     found.emplace("/dev/shm/" + name, "/dev/shm/" + name);
   const auto& own = surroundings();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The census: what a test process holds, counted before and after each test. A test that leaves a
-// descriptor, a process, a thread, a name or a file behind fails, and the message says which.
+// descriptor, a process, a thread, a name, a message queue or a file (FIFOs, sockets and what is in
+// the runtime directory among them) behind fails, and the message says which.
 //
 // Taken from /proc, so it needs no help from the code under test. The kernel finishes some clean-up
 // after the call that asked for it has returned (a joined thread, a closed memory map); hence

@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <latch>
 #include <string>
+#include <sys/msg.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -85,6 +87,28 @@ TEST(census, names_a_file_in_the_runtime_directory_and_in_the_temporary_one) {
     unlink(path.c_str());
     EXPECT_THAT(before.left_behind(Census::take()), IsEmpty());
   }
+}
+
+TEST(census, names_a_message_queue_that_is_left) {
+  const int queue = msgget(IPC_PRIVATE, 0600);
+  if (queue < 0) GTEST_SKIP() << "no System V message queues here";
+  Census before = Census::take();
+  const struct {
+    long type;
+    char text;
+  } message{1, 'x'};
+  ASSERT_EQ(msgsnd(queue, &message, 1, IPC_NOWAIT), 0);
+  EXPECT_THAT(before.left_behind(Census::take()), Contains(HasSubstr("System V message queue")));
+  msgctl(queue, IPC_RMID, nullptr);
+  EXPECT_THAT(before.left_behind(Census::take()), IsEmpty());
+}
+
+TEST(census, names_a_fifo_in_the_runtime_directory) {
+  Census before = Census::take();
+  const std::string path = std::string{std::getenv("XDG_RUNTIME_DIR")} + "/forgotten-fifo";
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_THAT(before.left_behind(Census::take()), Contains(HasSubstr(path)));
+  unlink(path.c_str());
 }
 
 TEST(census, names_what_is_left_in_shared_memory) {

@@ -84,7 +84,7 @@ Facts facts(Mechanism mechanism) {
     case Mechanism::tcp:
       return {"tcp://host:port", limit("/proc/sys/net/core/wmem_max", "bytes of socket buffer")};
     case Mechanism::udp:
-      return {"udp://host:port", "65507 bytes a message (IPv4)"};
+      return {"udp://host:port", "65491 bytes a message over IPv4, 65511 over IPv6"};
     case Mechanism::posix_mq:
       return {"mq:///name",
               joined({limit("/proc/sys/fs/mqueue/msgsize_max", "bytes a kernel message"),

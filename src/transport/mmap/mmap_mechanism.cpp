@@ -66,7 +66,7 @@ Result<std::shared_ptr<Seat>> take_seat(const Place& place, int end) {
 
 /// What `end` is made of; the peer is looked at before it can see that we have come.
 Result<std::unique_ptr<Link>> open_end(const Place& place, int end, std::shared_ptr<Seat> seat,
-                                       const ChannelOptions& options) {
+                                       const ChannelOptions& options, Met met) {
   const int other = 1 - end;
   const std::uint64_t capacity = options.capacity_bytes;
   auto out = BULKHEAD_TRY(RingFile::open(place.ring(end), capacity));
@@ -86,10 +86,10 @@ Result<std::unique_ptr<Link>> open_end(const Place& place, int end, std::shared_
                                                   place.tail(other), std::move(own_head),
                                                   place.head(end), options.max_message_bytes));
   auto for_data = std::make_unique<PeerWatch>(
-      peer_tail, place.tail(other), std::vector{place.tail(other)}, place.look, place.follow);
+      peer_tail, place.tail(other), std::vector{place.tail(other)}, place.look, place.follow, met);
   auto for_room = std::make_unique<PeerWatch>(peer_tail, place.tail(other),
                                               std::vector{place.head(other), place.tail(other)},
-                                              place.look, place.follow);
+                                              place.look, place.follow, met);
   BULKHEAD_TRY(for_data->fate());
   BULKHEAD_TRY(for_room->fate());
   BULKHEAD_TRY(seat->owner.open());
@@ -125,9 +125,11 @@ class MmapAcceptor final : public Acceptor {
     }
     Fd tail = BULKHEAD_TRY(open_shared(place.tail(1)));
     seat->changed.set(true);  // who connected before we looked
-    return std::unique_ptr<Acceptor>{new MmapAcceptor{std::move(place), options, std::move(seat),
-                                                      std::move(watch), std::move(epoll),
-                                                      std::move(tail), std::move(closed)}};
+    std::unique_ptr<MmapAcceptor> acceptor{
+        new MmapAcceptor{std::move(place), options, std::move(seat), std::move(watch),
+                         std::move(epoll), std::move(tail), std::move(closed)}};
+    BULKHEAD_TRY(acceptor->begin());
+    return acceptor;
   }
   ~MmapAcceptor() override { close(); }
 
@@ -175,15 +177,22 @@ class MmapAcceptor final : public Acceptor {
         tail_(std::move(tail)),
         sight_(tail_, 0, place_.tail(1)) {}
 
-  /// One at a time, and each session once.
+  /// Who came and went before one listened is not a client.
+  Result<void> begin() {
+    BULKHEAD_TRY(sight_.look());
+    if (!sight_.is_open()) accepted_ = sight_.record().session;
+    return {};
+  }
+
+  /// One at a time, and each session once; one that has gone again may have left messages.
   Result<bool> somebody_came() {
     BULKHEAD_TRY(sight_.look());
     const std::lock_guard guard{seat_->mutex};
-    return !seat_->taken && sight_.is_open() && sight_.record().session != accepted_;
+    return !seat_->taken && sight_.record().session != accepted_;
   }
 
   Result<std::unique_ptr<Link>> take_in() {
-    auto link = BULKHEAD_TRY(open_end(place_, 0, seat_, options_));
+    auto link = BULKHEAD_TRY(open_end(place_, 0, seat_, options_, Met::before));
     accepted_ = sight_.record().session;
     const std::lock_guard guard{seat_->mutex};
     seat_->taken = true;
@@ -207,7 +216,7 @@ Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline,
   const Place place = BULKHEAD_TRY(read_place(name));
   BULKHEAD_TRY(make_folder(place, options.capacity_bytes));
   auto seat = BULKHEAD_TRY(take_seat(place, place.seat));
-  return open_end(place, place.seat, std::move(seat), options);
+  return open_end(place, place.seat, std::move(seat), options, Met::not_yet);
 }
 
 }  // namespace

@@ -11,11 +11,12 @@
 namespace bulkhead::transport::mmap {
 
 PeerWatch::PeerWatch(FdView tail, std::string tail_path, std::vector<std::string> watched,
-                     std::optional<std::chrono::milliseconds> look, bool follow)
+                     std::optional<std::chrono::milliseconds> look, bool follow, Met met)
     : watched_(std::move(watched)),
       look_(look),
       follow_(follow),
-      sight_(tail, 0, std::move(tail_path)) {}
+      sight_(tail, 0, std::move(tail_path)),
+      met_(met == Met::before) {}
 
 Result<bool> PeerWatch::begin() {
   if (watch_) return false;
@@ -35,7 +36,7 @@ Result<Fate> PeerWatch::fate() {
   if (!seen_) {
     seen_ = true;
     base_ = record.session;
-    met_ = sight_.is_open();
+    met_ = met_ || sight_.is_open();
   } else if (record.session != base_) {
     met_ = true;
   }

@@ -22,13 +22,16 @@
 
 namespace bulkhead::transport::mmap {
 
+/// Whether the peer that is there now, or has been, is the one that this end is for.
+enum class Met : std::uint8_t { not_yet, before };
+
 enum class Fate : std::uint8_t { open, closed, died };
 
 class PeerWatch {
  public:
   /// `tail`: the peer's N.tail, open. `watched`: paths.
   PeerWatch(FdView tail, std::string tail_path, std::vector<std::string> watched,
-            std::optional<std::chrono::milliseconds> look, bool follow);
+            std::optional<std::chrono::milliseconds> look, bool follow, Met met);
 
   /// Before the first wait: false when it had begun already, and else what came before it is to be
   /// looked for once more.

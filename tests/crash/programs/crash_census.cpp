@@ -9,6 +9,7 @@
 // `deaths: N violations: N`; its exit status 0 without violations, 1 with, 77 where processes
 // cannot be traced.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -49,6 +50,28 @@ Wish read(int argc, char** argv) {
   return wish;
 }
 
+const Operation& named(const std::vector<Operation>& all, const char* name) {
+  return *std::ranges::find(all, name, &Operation::name);
+}
+
+/// Recovery that dies, after a death that it recovers from.
+void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
+  const auto all = real_operations();
+  constexpr std::array pairs{
+      std::pair{"file: send", "file: open for append"},
+      std::pair{"file: close of the writer", "file: open for append"},
+      std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
+  };
+  const Thoroughness how{
+      .deaths = 0, .every = false, .stride = wish.how.every ? std::size_t{1} : std::size_t{12}};
+  for (const auto& [first, recovery] : pairs) {
+    if (!wish.wants(named(all, first))) continue;
+    outcomes.push_back(explore_recovery(named(all, first), named(all, recovery), how));
+    print_row(std::cout, outcomes.back());
+    std::cout.flush();
+  }
+}
+
 std::vector<Outcome> take(const Wish& wish) {
   std::vector<Outcome> outcomes;
   print_head(std::cout);
@@ -58,6 +81,7 @@ std::vector<Outcome> take(const Wish& wish) {
     print_row(std::cout, outcomes.back());
     std::cout.flush();
   }
+  take_nested(wish, outcomes);
   return outcomes;
 }
 
