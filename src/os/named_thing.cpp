@@ -26,15 +26,18 @@ bool is_deserted_socket(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return false;
   std::memcpy(address.sun_path, path.data(), path.size());
+  bool refused = false;
   for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
     const Fd probe = Fd::adopt(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!probe) return false;
     const int outcome = retry_eintr([&] {
       return ::connect(probe.native(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     });
-    if (outcome == 0 || errno != ECONNREFUSED) return false;
+    // One of a dying process, bound and not yet listening, says of the other type EPROTOTYPE.
+    if (outcome == 0 || (errno != ECONNREFUSED && errno != EPROTOTYPE)) return false;
+    refused = refused || errno == ECONNREFUSED;
   }
-  return true;
+  return refused;
 }
 
 /// Nobody reads from this FIFO.

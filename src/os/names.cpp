@@ -161,6 +161,7 @@ NameLock& NameLock::operator=(NameLock&& other) noexcept {
     file_ = std::move(other.file_);
     owner_ = other.owner_;
     record_ = std::move(other.record_);
+    predecessor_ = std::move(other.predecessor_);
   }
   return *this;
 }
@@ -206,10 +207,11 @@ Result<NameLock> NameLock::take_as(const std::string& path, const std::string& h
     if (!still_there(file, path)) continue;  // the last owner removed it between our two calls
     BULKHEAD_TRY(check_lock_file(file, path));
     if (::fchmod(file.native(), 0600) != 0) return failed("lock", path);  // a umask of 0777
-    const std::string before = record_of(file);
+    std::string before = record_of(file);
     BULKHEAD_TRY(write_holder(file, holder, path));
-    if (!before.empty()) forget_record(before);
-    return NameLock{path, std::move(file)};
+    NameLock lock{path, std::move(file)};
+    lock.predecessor_ = std::move(before);
+    return lock;
   }
 }
 
@@ -220,6 +222,13 @@ pid_t NameLock::owner_written_in(const std::string& path) {
   pid_t pid = 0;
   std::from_chars(holder.data(), holder.data() + holder.size(), pid);
   return pid;
+}
+
+void NameLock::made() noexcept {
+  if (record_) record_->made();
+  // Not before: who cannot make the name after all leaves it to the record of the dead.
+  if (!predecessor_.empty()) forget_record(predecessor_);
+  predecessor_.clear();
 }
 
 bool NameLock::is_ours() const noexcept { return file_ && owner_ == ::getpid(); }

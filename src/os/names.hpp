@@ -57,9 +57,7 @@ class NameLock {
   /// In this process; false in a forked child of the owner.
   bool is_ours() const noexcept;
   /// What the name stands for has been made. Nothing where nothing is recorded.
-  void made() noexcept {
-    if (record_) record_->made();
-  }
+  void made() noexcept;
   /// A further name that lives as long as this one, before it is made; then made(). REQUIRES: taken
   /// with a record.
   Result<void> also(Named kind, std::string_view name) { return record_->add(kind, name); }
@@ -74,6 +72,7 @@ class NameLock {
   Fd file_;
   pid_t owner_ = 0;
   std::optional<NameRecord> record_;
+  std::string predecessor_;  // the record of the dead owner whose lock file this was
 };
 
 }  // namespace bulkhead::os
