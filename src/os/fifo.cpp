@@ -41,12 +41,9 @@ Result<void> check_fifo(FdView fifo, const std::string& path) {
   return {};
 }
 
-}  // namespace
-
-Result<void> make_fifo(const std::string& path, mode_t more) {
-  if (::mkfifo(path.c_str(), 0600) != 0) return failed("make named pipe", path);
-  // The umask may have taken bits away; it is not ours to change. Without a look at the inode
-  // itself, what somebody put there meanwhile would be changed.
+/// The umask may have taken bits away from the mode of a new pipe; it is not ours to change. Without
+/// a look at the inode itself, what somebody put there meanwhile would be changed: that is `denied`.
+Result<void> set_mode(const std::string& path, mode_t mode) {
   const Fd made = Fd::adopt(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!made) return failed("open", path);
   struct stat found{};
@@ -54,10 +51,19 @@ Result<void> make_fifo(const std::string& path, mode_t more) {
   if (!S_ISFIFO(found.st_mode) || found.st_uid != ::geteuid()) {
     return refuse(ErrorKind::denied, path, "somebody put something else there");
   }
-  if ((found.st_mode & 07777) == (0600 | more)) return {};
+  if ((found.st_mode & 07777) == mode) return {};
   const std::string itself = "/proc/self/fd/" + std::to_string(made.native());
-  if (::chmod(itself.c_str(), 0600 | more) != 0) return failed("set the mode of", path);
+  if (::chmod(itself.c_str(), mode) != 0) return failed("set the mode of", path);
   return {};
+}
+
+}  // namespace
+
+Result<void> make_fifo(const std::string& path, mode_t more) {
+  if (::mkfifo(path.c_str(), 0600) != 0) return failed("make named pipe", path);
+  auto set = set_mode(path, 0600 | more);
+  if (!set && set.error() != ErrorKind::denied) ::unlink(path.c_str());
+  return set;
 }
 
 Result<Fd> open_fifo(const std::string& path, FifoEnd end) {

@@ -28,7 +28,8 @@ using Clock = Deadline::Clock;
 constexpr std::size_t most_thrown_away = 16 << 20;
 
 constexpr int least_buffer = 16 * 1024;
-constexpr int least_receive_buffer = 64 * 1024;
+constexpr int least_window = 64 * 1024;
+constexpr int roomy_receive_buffer = 1024 * 1024;
 /// A frame and something.
 constexpr int last_room = stream_frame::most_payload + 16 * 1024;
 
@@ -153,14 +154,17 @@ bool TcpLink::close_aside() noexcept {
 }
 
 /// A part of the capacity here and the rest at the peer; of what it is told the kernel gives twice,
-/// for its own books. A receive buffer that has no room for a segment of the loopback device
-/// (64 KiB) opens its window late, and drops what its books have no room for: a message then takes
-/// 40 ms, or as long as retransmission does.
+/// for its own books. What may be under way to us is bounded by the window, and not by the receive
+/// buffer: from that the kernel also takes what each segment costs it, which for short messages is
+/// many times what they carry, and it drops what then has no room. A message takes as long as
+/// retransmission then.
 std::size_t TcpLink::prepare(const ChannelOptions& options) noexcept {
   owner_ = ::getpid();
   const auto capacity = static_cast<int>(std::min<std::size_t>(options.capacity_bytes, 1 << 29));
-  const int receiving = std::max(capacity / 8 * 5, least_receive_buffer);
+  const int window = std::max(capacity / 8 * 5, least_window);
+  const int receiving = std::max(window, roomy_receive_buffer);
   ::setsockopt(in().native(), SOL_SOCKET, SO_RCVBUF, &receiving, sizeof receiving);
+  ::setsockopt(in().native(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof window);
   const int sending = std::max(capacity / 4, least_buffer);
   const int wanted = sending + last_room;
   ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <sys/wait.h>
 
+#include <bulkhead/names.hpp>
+
 #include "conformance/conformance.hpp"
 #include "support/soak.hpp"
 
@@ -35,7 +37,10 @@ INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die,
                          row_name);
 
 /// Where a sender, too, hears of it, and who comes never is missed.
-class processes_that_die_and_are_missed : public Conformance {};
+class processes_that_die_and_are_missed : public Conformance {
+  /// The name of a listener that was killed is stale until somebody wants or removes it.
+  void TearDown() override { EXPECT_TRUE(ok(remove_stale_names())); }
+};
 INSTANTIATE_TEST_SUITE_P(mechanisms, processes_that_die_and_are_missed,
                          testing::ValuesIn(rows_where(between_processes, that_tell_death,
                                                       that_tell_no_reader)),
