@@ -19,7 +19,7 @@ class PipeLink final : public PipeStreamLink {
  public:
   using PipeStreamLink::PipeStreamLink;
   PipeLink(Fd in, Fd out, const ChannelOptions& options)
-      : PipeStreamLink(std::move(in), std::move(out), options) {}
+      : PipeStreamLink(std::move(in), std::move(out), options), peer_(owner()) {}
   ~PipeLink() override { close(); }
 
   Mechanism mechanism() const noexcept override { return Mechanism::pipe; }
@@ -28,13 +28,7 @@ class PipeLink final : public PipeStreamLink {
     can.both_ways = is_both_ways();
     return can;
   }
-  /// Whose pipe it is, which is the user of both ends; the kernel does not say who has the other.
-  Peer peer() const noexcept override {
-    struct stat found{};
-    const FdView fd = in() ? in() : out();
-    if (::fstat(fd.native(), &found) != 0) return {};
-    return {0, found.st_uid, found.st_gid};
-  }
+  Peer peer() const noexcept override { return peer_; }
   /// One that goes one way has its only descriptor twice in the parcel: a bare pipe is no end.
   Result<Handle> detach() override {
     const auto ends = BULKHEAD_TRY(take_ends());
@@ -43,6 +37,17 @@ class PipeLink final : public PipeStreamLink {
     return Handle{BULKHEAD_TRY(os::wrap_descriptors(std::array{in, out})), Handle::Kind::channel,
                   static_cast<std::uint8_t>(Mechanism::pipe)};
   }
+
+ private:
+  /// Whose pipe it is, which is the user of both ends; the kernel does not say who has the other.
+  Peer owner() const noexcept {
+    struct stat found{};
+    const FdView fd = in() ? in() : out();
+    if (::fstat(fd.native(), &found) != 0) return {};
+    return {0, found.st_uid, found.st_gid};
+  }
+
+  const Peer peer_;  // asked once: close() in another thread takes the descriptors away
 };
 
 std::unique_ptr<Link> make_link(Fd in, Fd out, ChannelOptions options, Direction direction) {

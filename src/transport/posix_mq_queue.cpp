@@ -127,10 +127,11 @@ bool is_open_here(FdView queue, Side side) noexcept {
   if (all == nullptr) return false;
   bool found = false;
   while (const dirent* entry = found ? nullptr : ::readdir(all)) {
+    // By the entry, not the number: other threads open and close theirs meanwhile.
     struct stat status{};
-    const FdView fd{std::atoi(entry->d_name)};
-    found = ::fstat(fd.native(), &status) == 0 && status.st_ino == wanted.st_ino &&
-            status.st_dev == wanted.st_dev && side_of(fd) == side;
+    found = ::fstatat(::dirfd(all), entry->d_name, &status, 0) == 0 &&
+            status.st_ino == wanted.st_ino && status.st_dev == wanted.st_dev &&
+            side_of(FdView{std::atoi(entry->d_name)}) == side;
   }
   ::closedir(all);
   return found;

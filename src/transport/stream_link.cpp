@@ -487,7 +487,7 @@ void StreamLink::say_closed() noexcept {
 }
 
 void StreamLink::close() noexcept {
-  if (closed_.exchange(true) || (!in() && !out())) return;
+  if (closed_.exchange(true)) return;
   const bool is_owner = owner_ == ::getpid();
   if (!is_owner) return;  // a forked child's copy: the descriptors go, no more
   {
@@ -495,8 +495,10 @@ void StreamLink::close() noexcept {
     waker_.set(true);
   }
   {
-    const std::lock_guard guard{sending_};
-    say_closed();
+    const std::lock_guard sending{sending_};
+    // What close_aside() may mark is the receiving half's.
+    const std::lock_guard reading{reading_};
+    if (in() || out()) say_closed();
     if (!is_socket_ && !send_waits_) out_.close();
   }
   const std::lock_guard guard{reading_};
