@@ -40,4 +40,18 @@ TEST(file_examples, keep_what_a_probe_measured_until_somebody_evaluates_it) {
   EXPECT_EQ(run("mapped_file", {"evaluate", folder}), "23\n");
 }
 
+TEST(file_examples, carry_letters_both_ways_between_programs_that_never_meet) {
+  const std::string folder = (bulkhead::test::temporary_folder() / "desk").string();
+  EXPECT_EQ(run("file_letters", {"order", folder, "three chairs"}), "");
+  EXPECT_EQ(run("file_letters", {"order", folder, "a table"}), "");
+  EXPECT_EQ(run("file_letters", {"work", folder}), "");
+  EXPECT_EQ(run("file_letters", {"order", folder, "a lamp"}),
+            "made: three chairs\nmade: a table\n");
+  EXPECT_EQ(run("file_letters", {"work", folder}), "");
+  EXPECT_EQ(run("file_letters", {"order", folder, "nothing more"}), "made: a lamp\n");
+  // Each way is a log as any other: who has a cursor of its own reads it too.
+  EXPECT_EQ(run("file_log", {"read", folder + "/listen", "audit"}),
+            "made: three chairs\nmade: a table\nmade: a lamp\n");
+}
+
 }  // namespace

@@ -16,6 +16,7 @@
 #include "os/syscall.hpp"
 #include "transport/aside.hpp"
 #include "transport/mechanism.hpp"
+#include "transport/parameters.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -289,6 +290,14 @@ class InprocAcceptor final : public Acceptor {
   std::shared_ptr<Meeting> meeting_;
 };
 
+/// There are no parameters.
+Result<std::string> name_in(std::string address) {
+  const auto parameters = BULKHEAD_TRY(Parameters::cut_from(address));
+  BULKHEAD_TRY(parameters.expect_none_left());
+  BULKHEAD_TRY(os::check_name(address, longest_name));
+  return address;
+}
+
 }  // namespace
 
 std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>> make_inproc_pair(
@@ -361,13 +370,13 @@ const MechanismEntry inproc_mechanism{
     .adopt = [](Handle handle, const ChannelOptions&) { return adopt_inproc(std::move(handle)); },
     .connect = [](const std::string& name, Deadline deadline,
                   const ChannelOptions& options) -> Result<std::unique_ptr<Link>> {
-      BULKHEAD_TRY(os::check_name(name, longest_name));
-      return connect_inproc(name, deadline, options);
+      const std::string plain = BULKHEAD_TRY(name_in(name));
+      return connect_inproc(plain, deadline, options);
     },
     .listen = [](const std::string& name, const ChannelOptions&,
                  bool) -> Result<std::unique_ptr<Acceptor>> {
-      BULKHEAD_TRY(os::check_name(name, longest_name));
-      return listen_inproc(name);
+      const std::string plain = BULKHEAD_TRY(name_in(name));
+      return listen_inproc(plain);
     },
 };
 

@@ -218,7 +218,10 @@ Result<MeetingPlace> MeetingPlace::of_unix(const std::string& address) {
                                    .remedy = "write unix:///path or unix:@name"});
 }
 
-Result<MeetingPlace> MeetingPlace::of_shm(const std::string& name) {
+Result<MeetingPlace> MeetingPlace::of_shm(const std::string& address) {
+  std::string name = address;
+  const auto parameters = BULKHEAD_TRY(Parameters::cut_from(name));
+  BULKHEAD_TRY(parameters.expect_none_left());
   BULKHEAD_TRY(os::check_name(name, 64));
   return checked(
       {BULKHEAD_TRY(os::runtime_directory()) + "/" + name + ".shm", false, false, "shm"});

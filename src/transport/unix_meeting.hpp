@@ -29,7 +29,7 @@ struct MeetingPlace {
   /// `invalid` when it is neither, or longer than the kernel takes.
   static Result<MeetingPlace> of_unix(const std::string& address);
   /// The socket of shm:NAME in the runtime directory. `invalid` for a name that is not plain.
-  static Result<MeetingPlace> of_shm(const std::string& name);
+  static Result<MeetingPlace> of_shm(const std::string& address);
 };
 
 /// A connected socket. `not_found` when nobody listens there.

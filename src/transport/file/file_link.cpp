@@ -43,7 +43,8 @@ Result<std::unique_ptr<FileLink>> FileLink::create(Parts parts, const ChannelOpt
 
 Capabilities FileLink::capabilities() const noexcept {
   Capabilities can = file_mechanism.capabilities;
-  can.both_ways = parts_.in && parts_.out;
+  can.both_ways = is_both_ways();
+  if (can.both_ways && !parts_.life) can.many_clients = false;
   return can;
 }
 
@@ -51,6 +52,11 @@ Peer FileLink::peer() const noexcept {
   if (parts_.life) {
     const auto who = os::peer_credentials(parts_.life);
     return {who.pid, who.uid, who.gid};
+  }
+  if (is_both_ways()) {
+    const auto other = os::OwnerRecord::read(writer_file_, 0, parts_.in_folder);
+    const bool is_there = other && other->state == os::OwnerRecord::open;
+    return {is_there ? static_cast<pid_t>(other->pid) : 0, ::geteuid(), ::getegid()};
   }
   // Who writes a log is not who will read it.
   return {0, ::geteuid(), ::getegid()};
@@ -79,7 +85,11 @@ Result<void> FileLink::check(std::size_t size, std::span<const Handle> handles) 
                           std::to_string(options_.max_message_bytes),
                  .remedy = "raise ChannelOptions::max_message_bytes at both ends"});
   }
-  if (!parts_.life) return {};
+  if (!parts_.life) {
+    if (!ended_) return {};
+    const std::lock_guard guard{reading_};
+    return fail(*end_);
+  }
   if (!ended_ && sent_++ % look_every != 0) return {};
   const Fate fate = look_at_life();
   if (fate == Fate::open) return {};
@@ -121,6 +131,14 @@ Result<void> FileLink::watch() {
   return {};
 }
 
+/// In a sandbox there is no inotify any more (sandbox/profile.cpp); what watches already goes on.
+Result<void> FileLink::bind(Deadline) {
+  BULKHEAD_TRY(use());
+  if (!parts_.in) return {};
+  const std::lock_guard guard{reading_};
+  return watch();
+}
+
 /// A mark is there when it was closed in good order, the end of the stream alone when not.
 FileLink::Fate FileLink::look_at_life() const {
   char mark = 0;
@@ -137,6 +155,7 @@ Result<FileLink::Fate> FileLink::look_at_writer() {
   if (parts_.follow || record.state == os::OwnerRecord::never || writer_->is_open()) {
     return Fate::open;
   }
+  if (parts_.gone_before == record.session) return Fate::open;
   if (writer_->has_died()) return Fate::died;
   // Held by the next one already, or by who closed it and is about to let go: nobody would tell us
   // of that.
@@ -288,6 +307,7 @@ void FileLink::close() noexcept {
   const std::lock_guard guard{reading_};
   if (parts_.in && ours) static_cast<void>(parts_.in->store());
   if (parts_.in) parts_.in->let_go();
+  if (const auto seat = std::move(parts_.seat); seat && ours) seat->leave();
   if (!parts_.life || !ours) return;
   const char mark = 'c';
   ::send(parts_.life.native(), &mark, 1, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -10,11 +10,14 @@
 //   sync=none|interval|each, interval=50ms    what is on the disk when
 //   segment=BYTES keep=N                      when a new file begins, and how many stay
 //   look=10ms     look by a timer and not by inotify
+//   seat=listen   both ways: connect() is the end that listens, without waiting for the other
 // ChannelOptions::direction says which end it is. With `both`, FOLDER holds two logs: `listen` is
-// written by who listens, `connect` by who connects.
+// written by who listens, `connect` by who connects (file_meeting.hpp).
 //
 // Peer death: a reader learns of its writer's end through the lock and a pidfd (os/file_owner.hpp),
-// and tells it when all that is whole has been read: `closed` or `peer_died`.
+// and tells it when all that is whole has been read: `closed` or `peer_died`. Who writes a log never
+// learns of who reads it; both ways it goes on until its own receive has told it: what was sent to an
+// end that has gone waits for the next one.
 // Forks: a forked child's copy closes nothing and tells nothing.
 // TRUST: everything in a file is checked as if anybody could have written it.
 #pragma once
@@ -29,6 +32,7 @@
 #include "transport/aside.hpp"
 #include "transport/file/log_reader.hpp"
 #include "transport/file/log_writer.hpp"
+#include "transport/file/seat.hpp"
 
 namespace bulkhead::transport::file {
 
@@ -39,8 +43,11 @@ struct Parts {
   std::string in_folder;  ///< of the log that is read; empty in a pair
   bool follow = false;
   std::optional<std::chrono::milliseconds> look;
-  Fd in_file;  ///< in a pair: the file that is read, to watch it
-  Fd life;     ///< in a pair: hangs up when the other end goes
+  /// Both ways: the other end's session that was over before this end came.
+  std::optional<std::uint64_t> gone_before;
+  std::shared_ptr<Seat> seat;  ///< both ways: of who listens
+  Fd in_file;                  ///< in a pair: the file that is read, to watch it
+  Fd life;                     ///< in a pair: hangs up when the other end goes
 };
 
 class FileLink final : public LinkWithoutMemory {
@@ -57,6 +64,7 @@ class FileLink final : public LinkWithoutMemory {
   Capabilities capabilities() const noexcept override;
   Peer peer() const noexcept override;
   void close() noexcept override;
+  Result<void> bind(Deadline) override;
   Result<Handle> detach() override;
 
  protected:
@@ -71,6 +79,7 @@ class FileLink final : public LinkWithoutMemory {
   Result<void> watch();
   Result<Fate> look_at_writer();
   Fate look_at_life() const;
+  bool is_both_ways() const noexcept { return parts_.in && parts_.out; }
   Result<bool> try_next(Message& into);
   std::unexpected<Error> end(Error error);
   Result<void> poll(Deadline deadline);

@@ -8,6 +8,7 @@
 
 #include "os/names.hpp"
 #include "os/socket.hpp"
+#include "transport/file/file_meeting.hpp"
 #include "transport/mechanism.hpp"
 #include "transport/parameters.hpp"
 
@@ -72,16 +73,10 @@ Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options
   return end;
 }
 
-std::unexpected<Error> no_two_ways() {
-  return fail(ErrorKind::unsupported,
-              {.cause = "a log goes one way",
-               .remedy = "set ChannelOptions::direction to send or receive, or use pair()"});
-}
-
 Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline,
                                       const ChannelOptions& options) {
-  if (options.direction == Direction::both) return no_two_ways();
-  const Place place = BULKHEAD_TRY(read_place(name, options));
+  Place place = BULKHEAD_TRY(read_place(name, options));
+  if (options.direction == Direction::both) return connect_both_ways(std::move(place), options);
   Parts parts;
   parts.follow = place.follow;
   parts.look = place.look;
@@ -93,6 +88,15 @@ Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline,
     parts.in.emplace(BULKHEAD_TRY(LogReader::open(place.folder, place.reading)));
   }
   return BULKHEAD_TRY(FileLink::create(std::move(parts), options));
+}
+
+Result<std::unique_ptr<Acceptor>> listen(const std::string& name, const ChannelOptions& options,
+                                         bool) {
+  Place place = BULKHEAD_TRY(read_place(name, options));
+  if (options.direction == Direction::both) return listen_both_ways(std::move(place), options);
+  return fail(ErrorKind::unsupported,
+              {.cause = "a log one way has no listener: writer and readers come in any order",
+               .remedy = "connect with direction send or receive"});
 }
 
 }  // namespace
@@ -127,6 +131,11 @@ Result<Place> read_place(const std::string& name, const ChannelOptions& options)
     BULKHEAD_TRY(os::check_name(*cursor, 64));
     place.reading.cursor = *cursor;
   }
+  const bool both = options.direction == Direction::both;
+  if (both && place.reading.cursor.empty()) place.reading.cursor = "peer";
+  if (both && BULKHEAD_TRY(parameters.one_of("seat", {"connect", "listen"})) == 1u) {
+    place.end = Place::End::listens;
+  }
   place.reading.from_end = BULKHEAD_TRY(parameters.one_of("from", {"oldest", "end"})) == 1u;
   place.follow = BULKHEAD_TRY(parameters.one_of("follow", {"no", "yes"})) == 1u;
   if (const auto sync = BULKHEAD_TRY(parameters.one_of("sync", {"none", "interval", "each"}))) {
@@ -157,12 +166,7 @@ const MechanismEntry file_mechanism{
     .make_pair = file::make_pair,
     .adopt = file::adopt,
     .connect = file::connect,
-    .listen = [](const std::string&, const ChannelOptions&,
-                 bool) -> Result<std::unique_ptr<Acceptor>> {
-      return fail(ErrorKind::unsupported,
-                  {.cause = "a log has no listener: writer and readers come in any order",
-                   .remedy = "connect with direction send or receive"});
-    },
+    .listen = file::listen,
 };
 
 }  // namespace bulkhead::transport

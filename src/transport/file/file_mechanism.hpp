@@ -14,6 +14,8 @@ struct Place {
   LogOptions writing;
   ReadOptions reading;
   bool follow = false;
+  enum class End : std::uint8_t { connects, listens };
+  End end = End::connects;  // both ways: of who calls connect()
   std::optional<std::chrono::milliseconds> look;
 };
 

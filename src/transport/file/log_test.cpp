@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <bulkhead/channel.hpp>
+#include <bulkhead/listener.hpp>
 
 #include "support/census.hpp"
 #include "transport/file/log_reader.hpp"
@@ -286,6 +287,112 @@ TEST_F(log, carries_large_messages_in_pieces_and_a_torn_one_is_no_message) {
   EXPECT_EQ(read(), std::vector{large});
   write(1, 2);
   EXPECT_EQ(read(), (std::vector{large, text_of(1)}));
+}
+
+class two_logs : public testing::Test {
+ protected:
+  const std::string folder_ = (test::temporary_folder() / "desk").string();
+  const std::string at_ = "file://" + folder_;
+
+  static std::string next(Channel& channel) {
+    auto got = channel.receive(20s);
+    return got ? std::string{got->text()} : std::string{to_string(got.error().kind())};
+  }
+};
+
+TEST_F(two_logs, keep_what_each_end_wrote_when_both_have_gone) {
+  {
+    auto client = or_throw(connect(at_, 1s));
+    for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(client.send(as_bytes(text), 1s));
+  }
+  {
+    auto listener = or_throw(listen(at_));
+    EXPECT_EQ(listener.try_accept().error(), ErrorKind::empty) << "who has gone is no client";
+  }
+  {
+    auto desk = or_throw(connect(at_ + "?seat=listen", 1s));
+    EXPECT_EQ(next(desk), "a");
+    EXPECT_EQ(next(desk), "b");
+    ASSERT_TRUE(desk.send(as_bytes("re: a"), 1s));
+    EXPECT_EQ(desk.peer().pid, 0) << "nobody is there";
+  }
+  auto listener = or_throw(listen(at_));
+  auto client = or_throw(connect(at_, 1s));
+  auto server = or_throw(listener.accept(20s));
+  EXPECT_EQ(next(client), "re: a");
+  EXPECT_EQ(next(server), "c") << "where its cursor was";
+  EXPECT_EQ(server.peer().pid, ::getpid());
+  EXPECT_EQ(server.try_receive().error(), ErrorKind::empty);
+}
+
+TEST_F(two_logs, are_gone_on_with_at_the_cursor_that_was_named) {
+  {
+    auto client = or_throw(connect(at_, 1s));
+    for (const char* text : {"a", "b"}) ASSERT_TRUE(client.send(as_bytes(text), 1s));
+  }
+  const auto seat = [&](const std::string& name) {
+    return or_throw(connect(at_ + "?seat=listen&cursor=" + name, 1s));
+  };
+  for (const std::string name : {"one", "two"}) {
+    auto first = seat(name);
+    EXPECT_EQ(next(first), "a") << "each from the oldest";
+    first.close();
+    auto second = seat(name);
+    EXPECT_EQ(next(second), "b");
+    EXPECT_EQ(second.try_receive().error(), ErrorKind::empty);
+  }
+}
+
+TEST_F(two_logs, have_two_ends_and_each_says_who_has_it) {
+  auto listener = or_throw(listen(at_));
+  auto client = or_throw(connect(at_, 1s));
+  for (const auto& second :
+       {connect(at_, 1s).error(), listen(at_).error(), connect(at_ + "?seat=listen", 1s).error()}) {
+    EXPECT_EQ(second, ErrorKind::exists);
+    EXPECT_THAT(second.sentence(), testing::HasSubstr(std::to_string(::getpid())));
+  }
+  // The seat stays the accepted end's when its listener has gone, and is free behind both.
+  auto server = or_throw(listener.accept(20s));
+  listener.close();
+  EXPECT_EQ(listen(at_).error(), ErrorKind::exists);
+  server.close();
+  EXPECT_TRUE(listen(at_));
+}
+
+TEST_F(two_logs, tell_of_a_peer_that_was_there_and_wait_for_one_that_has_gone_before) {
+  for (int round = 0; round < 3; ++round) {
+    auto listener = or_throw(listen(at_));
+    auto client = or_throw(connect(at_, 1s));
+    EXPECT_EQ(client.receive(5ms).error(), ErrorKind::timed_out)
+        << "the server of the last round is not this one's";
+    ASSERT_TRUE(client.send(as_bytes("question"), 1s));
+    auto server = or_throw(listener.accept(20s));
+    EXPECT_EQ(next(server), "question");
+    ASSERT_TRUE(server.send(as_bytes("answer"), 1s));
+    server.close();
+    EXPECT_EQ(next(client), "answer");
+    EXPECT_EQ(next(client), "closed");
+    EXPECT_EQ(client.send(as_bytes("late"), 1s).error(), ErrorKind::closed);
+  }
+}
+
+TEST_F(two_logs, take_a_client_in_that_has_gone_again_with_its_messages) {
+  auto listener = or_throw(listen(at_));
+  ASSERT_TRUE(or_throw(connect(at_, 1s)).send(as_bytes("I was here"), 1s));
+  auto server = or_throw(listener.accept(20s));
+  EXPECT_EQ(next(server), "I was here");
+  EXPECT_EQ(next(server), "closed");
+}
+
+TEST_F(two_logs, serve_one_client_and_say_so) {
+  ChannelOptions many;
+  many.needs.many_clients = true;
+  auto refused = connect(at_, 1s, many);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), ErrorKind::unsupported);
+  EXPECT_THAT(refused.error().sentence(), testing::HasSubstr("many clients"));
+  EXPECT_FALSE(fs::exists(folder_)) << "before anything is made";
+  EXPECT_FALSE(or_throw(connect(at_, 1s)).capabilities().many_clients);
 }
 
 }  // namespace

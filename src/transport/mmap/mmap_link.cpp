@@ -188,10 +188,11 @@ void MmapLink::close() noexcept {
   }
   // Free for others when the listener, if there is one, has left it too.
   const std::shared_ptr<Seat> seat = std::move(parts_.seat);
-  const std::lock_guard guard{seat->mutex};
-  seat->owner.close(parts_.sender.next_sequence());
-  seat->taken = false;
-  seat->changed.set(true);
+  {
+    const std::lock_guard guard{seat->mutex};
+    seat->owner.close(parts_.sender.next_sequence());
+  }
+  seat->leave();
 }
 
 Result<Handle> MmapLink::detach() {

@@ -20,22 +20,14 @@
 #include <memory>
 #include <mutex>
 
-#include "os/signal_fd.hpp"
 #include "transport/aside.hpp"
+#include "transport/file/seat.hpp"
 #include "transport/mmap/peer_watch.hpp"
 #include "transport/mmap/ring_ends.hpp"
 
 namespace bulkhead::transport::mmap {
 
-/// The right to be one of the two ends; shared by a listener and the link that it accepted.
-struct Seat {
-  explicit Seat(os::FileOwner who) : owner(std::move(who)) {}
-
-  os::FileOwner owner;
-  std::mutex mutex;
-  bool taken = false;  // a link has it
-  os::SignalFd changed;
-};
+using file::Seat;
 
 struct Parts {
   std::shared_ptr<Seat> seat;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Opening the two ends of a mapped file, and waiting for the one who connects.
+// Opening the two ends of a mapped file.
 #include <array>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,12 +57,6 @@ Result<void> make_folder(const Place& place, std::uint64_t capacity) {
   return {};
 }
 
-Result<std::shared_ptr<Seat>> take_seat(const Place& place, int end) {
-  Fd tail = BULKHEAD_TRY(open_shared(place.tail(end)));
-  auto owner = BULKHEAD_TRY(os::FileOwner::take(std::move(tail), 0, place.tail(end)));
-  return std::make_shared<Seat>(std::move(owner));
-}
-
 /// What `end` is made of; the peer is looked at before it can see that we have come.
 Result<std::unique_ptr<Link>> open_end(const Place& place, int end, std::shared_ptr<Seat> seat,
                                        const ChannelOptions& options, Met met) {
@@ -103,119 +96,22 @@ Result<std::unique_ptr<Link>> open_end(const Place& place, int end, std::shared_
                                     options);
 }
 
-class MmapAcceptor final : public Acceptor {
- public:
-  static Result<std::unique_ptr<Acceptor>> open(Place place, const ChannelOptions& options) {
-    BULKHEAD_TRY(make_folder(place, options.capacity_bytes));
-    auto seat = BULKHEAD_TRY(take_seat(place, 0));
-    BULKHEAD_TRY(seat->changed.open());
-    auto watch = BULKHEAD_TRY(os::FileWatch::create(place.look));
-    BULKHEAD_TRY(watch.add(place.tail(1)));
-    Fd epoll = Fd::adopt(::epoll_create1(EPOLL_CLOEXEC));
-    if (!epoll) {
-      return fail(Error::from_errno(errno, {.operation = "make", .object = "epoll descriptor"}));
-    }
-    os::SignalFd closed;
-    BULKHEAD_TRY(closed.open());
-    for (const FdView fd : {watch.fd(), seat->changed.view(), closed.view()}) {
-      epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
-      if (::epoll_ctl(epoll.native(), EPOLL_CTL_ADD, fd.native(), &event) != 0) {
-        return fail(Error::from_errno(errno, {.operation = "watch", .object = place.tail(1)}));
-      }
-    }
-    Fd tail = BULKHEAD_TRY(open_shared(place.tail(1)));
-    seat->changed.set(true);  // who connected before we looked
-    std::unique_ptr<MmapAcceptor> acceptor{
-        new MmapAcceptor{std::move(place), options, std::move(seat), std::move(watch),
-                         std::move(epoll), std::move(tail), std::move(closed)}};
-    BULKHEAD_TRY(acceptor->begin());
-    return acceptor;
-  }
-  ~MmapAcceptor() override { close(); }
-
-  Result<std::unique_ptr<Link>> accept(Deadline deadline) override {
-    for (;;) {
-      {
-        const std::lock_guard guard{mutex_};
-        if (!seat_) return fail(ErrorKind::closed);
-        if (BULKHEAD_TRY(somebody_came())) return take_in();
-      }
-      const auto events = BULKHEAD_TRY(os::poll_one(epoll_, POLLIN, deadline));
-      if (events == 0) return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
-      const std::lock_guard guard{mutex_};
-      if (!seat_) return fail(ErrorKind::closed);
-      watch_.drain({});
-      const std::lock_guard quiet{seat_->mutex};
-      seat_->changed.set(false);
-    }
-  }
-  FdView readable() const noexcept override { return epoll_; }
-  void close() noexcept override {
-    std::shared_ptr<Seat> seat;
-    {
-      const std::lock_guard guard{mutex_};
-      seat = std::move(seat_);
-    }
-    if (!seat) return;
-    {
-      const std::lock_guard guard{seat->mutex};
-      seat->changed.set(true);
-    }
-    // A descriptor of its own ends the wait of accept() when the seat has gone with its own.
-    closed_.set(true);
-  }
-
- private:
-  MmapAcceptor(Place place, const ChannelOptions& options, std::shared_ptr<Seat> seat,
-               os::FileWatch watch, Fd epoll, Fd tail, os::SignalFd closed)
-      : place_(std::move(place)),
-        options_(options),
-        seat_(std::move(seat)),
-        closed_(std::move(closed)),
-        watch_(std::move(watch)),
-        epoll_(std::move(epoll)),
-        tail_(std::move(tail)),
-        sight_(tail_, 0, place_.tail(1)) {}
-
-  /// Who came and went before one listened is not a client.
-  Result<void> begin() {
-    BULKHEAD_TRY(sight_.look());
-    if (!sight_.is_open()) accepted_ = sight_.record().session;
-    return {};
-  }
-
-  /// One at a time, and each session once; one that has gone again may have left messages.
-  Result<bool> somebody_came() {
-    BULKHEAD_TRY(sight_.look());
-    const std::lock_guard guard{seat_->mutex};
-    return !seat_->taken && sight_.record().session != accepted_;
-  }
-
-  Result<std::unique_ptr<Link>> take_in() {
-    auto link = BULKHEAD_TRY(open_end(place_, 0, seat_, options_, Met::before));
-    accepted_ = sight_.record().session;
-    const std::lock_guard guard{seat_->mutex};
-    seat_->taken = true;
-    return link;
-  }
-
-  const Place place_;
-  const ChannelOptions options_;
-  std::mutex mutex_;
-  std::shared_ptr<Seat> seat_;
-  os::SignalFd closed_;
-  os::FileWatch watch_;
-  Fd epoll_;
-  Fd tail_;
-  os::OwnerSight sight_;
-  std::uint64_t accepted_ = 0;
-};
+Result<std::unique_ptr<Acceptor>> listen(const std::string& name, const ChannelOptions& options,
+                                         bool) {
+  const Place place = BULKHEAD_TRY(read_place(name));
+  BULKHEAD_TRY(make_folder(place, options.capacity_bytes));
+  auto seat = BULKHEAD_TRY(Seat::take(place.tail(0)));
+  return file::accept_on(std::move(seat), place.tail(1), place.look,
+                         [place, options](std::shared_ptr<Seat> taken) {
+                           return open_end(place, 0, std::move(taken), options, Met::before);
+                         });
+}
 
 Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline,
                                       const ChannelOptions& options) {
   const Place place = BULKHEAD_TRY(read_place(name));
   BULKHEAD_TRY(make_folder(place, options.capacity_bytes));
-  auto seat = BULKHEAD_TRY(take_seat(place, place.seat));
+  auto seat = BULKHEAD_TRY(Seat::take(place.tail(place.seat)));
   return open_end(place, place.seat, std::move(seat), options, Met::not_yet);
 }
 
@@ -236,10 +132,7 @@ const MechanismEntry mmap_mechanism{
     },
     .adopt = nullptr,
     .connect = mmap::connect,
-    .listen = [](const std::string& name, const ChannelOptions& options,
-                 bool) -> Result<std::unique_ptr<Acceptor>> {
-      return mmap::MmapAcceptor::open(BULKHEAD_TRY(mmap::read_place(name)), options);
-    },
+    .listen = mmap::listen,
 };
 
 }  // namespace bulkhead::transport
