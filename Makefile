@@ -12,7 +12,7 @@ SHELL := bash
 # Every goal drives CMake's own parallel build.
 .NOTPARALLEL:
 
-.PHONY: help build run example test bench soak format lint install clean
+.PHONY: help build run example test bench soak model format lint install clean
 
 help:
 	@echo 'make build                 set-up, then everything into build/ (programs and tests in build/bin)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test                  all tests and checks, sanitizers too; ctest summary last'
 	@echo 'make bench [ARGS=--quick]  measure every mechanism on this machine'
 	@echo 'make soak                  the long versions of the fault tests and the fuzzers'
+	@echo 'make model                 the sleep and doorbell protocol, model-checked with a death in every state'
 	@echo 'make format                clang-format over the tree'
 	@echo 'make lint                  clang-tidy over the tree'
 	@echo 'make install PREFIX=...    headers, libraries, command (DESTDIR= for packagers)'
@@ -57,6 +58,10 @@ bench:
 soak:
 	@scripts/setup test
 	@scripts/soak
+
+model:
+	@scripts/setup model
+	@model/check
 
 format:
 	@scripts/setup test

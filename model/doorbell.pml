@@ -16,12 +16,19 @@
 #ifndef MESSAGES
 #define MESSAGES 3
 #endif
-#define CAPACITY 2 /* of the ring, in messages */
-#define LAZY 2     /* the receiver gives back so many at once */
+#define CAPACITY 2 /* of the ring */
+#define LAZY 2     /* the receiver gives back so much at once */
+/* One message is larger, so that room may come and not be enough. */
+#ifndef LARGE
+#define LARGE 2
+#endif
+#define SIZE(message) ((message) == LARGE -> 2 : 1)
 
 /* A bell that can be full holds so many rings; it is emptied once in so many epochs. */
-#define BELL_HOLDS 2
-#define EPOCHS_BETWEEN_DRAINS 2
+#ifndef BELL_HOLDS
+#define BELL_HOLDS 1
+#endif
+#define EPOCHS_BETWEEN_DRAINS BELL_HOLDS
 
 mtype = { tail_word, head_word, wait_data_word, wait_space_word, closed_word };
 
@@ -41,7 +48,7 @@ bool edge[2];
 bool hello;                             /* the receiver has said its own */
 bool sender_hung_up, receiver_hung_up;  /* the control socket, as the other end sees it */
 bool kill_sender, kill_receiver;
-byte taken;                             /* messages that the receiver has really taken */
+byte taken;                             /* what the receiver has really taken */
 
 #ifdef SOCKET_BELL
 #define room_in(bell) (rings[bell] < BELL_HOLDS)
@@ -115,16 +122,17 @@ inline wake(stores, word, bell) {
 }
 
 proctype Sender() {
+  byte message = 0;
   byte sent = 0;      /* the private tail */
   byte accepted = 0;  /* of the peer's head */
   byte epoch = 0, rung = 0, seen = 0;
   bool met = false, hung_up = false;
 
-#define has_room (sent + 1 - accepted <= CAPACITY)
+#define has_room (sent + SIZE(message) - accepted <= CAPACITY)
 
   {
     do
-    :: sent == MESSAGES -> break
+    :: message == MESSAGES -> break
     :: else ->
        if
        :: !met && hello -> met = true
@@ -164,8 +172,8 @@ proctype Sender() {
        fi;
        if
        :: has_room ->
-          assert(sent - taken < CAPACITY); /* nothing is overwritten that was not read */
-          atomic { sent++; sender_stores!tail_word, sent };
+          assert(sent + SIZE(message) - taken <= CAPACITY); /* what was not read is not overwritten */
+          atomic { sent = sent + SIZE(message); message++; sender_stores!tail_word, sent };
           if
           :: met -> wake(sender_stores, wait_data, DATA)
           :: else -> /* whether it sleeps cannot be known yet */
@@ -199,6 +207,7 @@ inline give_back() {
 }
 
 proctype Receiver() {
+  byte message = 0;
   byte published = 0; /* of what was taken */
   byte accepted = 0;  /* of the peer's tail */
   byte epoch = 0, rung = 0, seen = 0;
@@ -209,7 +218,7 @@ proctype Receiver() {
   {
     hello = true;
     do
-    :: taken == MESSAGES -> break
+    :: message == MESSAGES -> break
     :: else ->
        if
        :: has_news
@@ -254,7 +263,7 @@ proctype Receiver() {
              disarm(receiver_stores, wait_data_word)
           fi
        fi;
-       taken++;
+       atomic { taken = taken + SIZE(message); message++ };
        if
        :: taken - published >= LAZY -> give_back()
        :: else ->
@@ -269,7 +278,7 @@ told:
     /* What was published is received before the end is told, and the end is told as it was. */
     assert(taken == tail);
     assert(closed || kill_sender);
-    assert(!closed || taken == MESSAGES);
+    assert(!closed || message == MESSAGES);
 done:
     atomic { empty(receiver_stores); receiver_hung_up = true }
   } unless {
