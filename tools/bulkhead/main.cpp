@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION);
   app.require_subcommand(1);
   std::vector<std::unique_ptr<bulkhead::tools::Verb>> verbs;
+  verbs.push_back(bulkhead::tools::advise_verb(app));
   verbs.push_back(bulkhead::tools::bench_verb(app));
   verbs.push_back(bulkhead::tools::clean_verb(app));
   verbs.push_back(bulkhead::tools::mechanisms_verb(app));

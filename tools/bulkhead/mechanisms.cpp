@@ -13,6 +13,7 @@
 
 #include <bulkhead/channel.hpp>
 
+#include "tools/bulkhead/address_form.hpp"
 #include "tools/bulkhead/verb.hpp"
 
 namespace bulkhead::tools {
@@ -57,45 +58,34 @@ std::string joined(std::initializer_list<std::string> parts) {
   return text;
 }
 
-struct Facts {
-  const char* address;
-  std::string limits;  // of this machine, for this user
-};
-
-Facts facts(Mechanism mechanism) {
+/// Of this machine, for this user.
+std::string limits(Mechanism mechanism) {
   switch (mechanism) {
     case Mechanism::inproc:
-      return {"inproc:name", "a ring in this process"};
+      return "a ring in this process";
     case Mechanism::pipe:
-      return {"(pair only)",
-              limit("/proc/sys/fs/pipe-max-size", "bytes of pipe without privileges")};
     case Mechanism::fifo:
-      return {"fifo:///path",
-              limit("/proc/sys/fs/pipe-max-size", "bytes of pipe without privileges")};
+      return limit("/proc/sys/fs/pipe-max-size", "bytes of pipe without privileges");
     case Mechanism::file:
-      return {"file:///path", "the disk"};
     case Mechanism::mmap:
-      return {"mmap:///path", "the disk"};
+      return "the disk";
     case Mechanism::shm:
-      return {"shm:name", "memory; a ring of up to 1 GiB each way"};
+      return "memory; a ring of up to 1 GiB each way";
     case Mechanism::unix_socket:
-      return {"unix:///path, unix:@name",
-              limit("/proc/sys/net/core/wmem_max", "bytes of socket buffer")};
     case Mechanism::tcp:
-      return {"tcp://host:port", limit("/proc/sys/net/core/wmem_max", "bytes of socket buffer")};
+      return limit("/proc/sys/net/core/wmem_max", "bytes of socket buffer");
     case Mechanism::udp:
-      return {"udp://host:port", "65491 bytes a message over IPv4, 65511 over IPv6"};
+      return "65491 bytes a message over IPv4, 65511 over IPv6";
     case Mechanism::posix_mq:
-      return {"mq:///name",
-              joined({limit("/proc/sys/fs/mqueue/msgsize_max", "bytes a kernel message"),
-                      limit("/proc/sys/fs/mqueue/msg_max", "messages a queue"),
-                      limit("/proc/sys/fs/mqueue/queues_max", "queues")})};
+      return joined({limit("/proc/sys/fs/mqueue/msgsize_max", "bytes a kernel message"),
+                     limit("/proc/sys/fs/mqueue/msg_max", "messages a queue"),
+                     limit("/proc/sys/fs/mqueue/queues_max", "queues")});
     case Mechanism::sysv_mq:
-      return {"sysv://key", joined({limit("/proc/sys/kernel/msgmax", "bytes a kernel message"),
-                                    limit("/proc/sys/kernel/msgmnb", "bytes a queue"),
-                                    limit("/proc/sys/kernel/msgmni", "queues")})};
+      return joined({limit("/proc/sys/kernel/msgmax", "bytes a kernel message"),
+                     limit("/proc/sys/kernel/msgmnb", "bytes a queue"),
+                     limit("/proc/sys/kernel/msgmni", "queues")});
   }
-  return {"", {}};
+  return {};
 }
 
 /// One that is not in this build can do nothing at all.
@@ -124,10 +114,9 @@ class Mechanisms : public Verb {
     auto rows = nlohmann::json::array();
     for (const Mechanism mechanism : all_mechanisms) {
       const Capabilities can = capabilities(mechanism);
-      const Facts known = facts(mechanism);
       nlohmann::json row{{"mechanism", to_string(mechanism)},
-                         {"address", known.address},
-                         {"limits", known.limits},
+                         {"address", address_form(mechanism)},
+                         {"limits", limits(mechanism)},
                          {"available", is_here(can)}};
       for (const Column& column : columns) row[column.field] = can.*column.flag;
       rows.push_back(std::move(row));
@@ -141,8 +130,7 @@ class Mechanisms : public Verb {
     fmt::print("{}\n", line);
     for (const Mechanism mechanism : all_mechanisms) {
       const Capabilities can = capabilities(mechanism);
-      const Facts known = facts(mechanism);
-      line = fmt::format("{:9}  {:24}", to_string(mechanism), known.address);
+      line = fmt::format("{:9}  {:24}", to_string(mechanism), address_form(mechanism));
       for (const Column& column : columns) {
         line += fmt::format("  {:^{}}", can.*column.flag ? "yes" : "-",
                             std::char_traits<char>::length(column.title));
@@ -151,7 +139,7 @@ class Mechanisms : public Verb {
     }
     fmt::print("\nlimits on this machine\n");
     for (const Mechanism mechanism : all_mechanisms) {
-      fmt::print("{:9}  {}\n", to_string(mechanism), facts(mechanism).limits);
+      fmt::print("{:9}  {}\n", to_string(mechanism), limits(mechanism));
     }
   }
 

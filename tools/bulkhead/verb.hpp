@@ -26,6 +26,7 @@ class Verb {
   virtual int run() = 0;
 };
 
+std::unique_ptr<Verb> advise_verb(CLI::App& app);
 std::unique_ptr<Verb> bench_verb(CLI::App& app);
 std::unique_ptr<Verb> clean_verb(CLI::App& app);
 std::unique_ptr<Verb> mechanisms_verb(CLI::App& app);
