@@ -31,14 +31,43 @@ void ChannelPair::create(Mechanism mechanism, const ChannelOptions& options, con
   between_threads_ = mechanism == Mechanism::inproc;
 }
 
+void ChannelPair::create_named(std::string_view scheme, std::string_view parameters,
+                               const ChannelOptions& options) {
+  client_.reset();
+  server_.reset();
+  folder_.emplace();
+  address_ = std::string{scheme} + (*folder_ / "meeting") + std::string{parameters};
+  options_ = options;
+}
+
+void ChannelPair::prepare(Side side) {
+  if (address_.empty() || side == Side::client) return;
+  listener_.emplace(checked(listen(address_, {.channel = options_})));
+}
+
+void ChannelPair::meet(Side side) {
+  if (side == Side::client) {
+    client_.emplace(checked(bulkhead::connect(address_, slice_deadline(), options_)));
+    return;
+  }
+  server_.emplace(checked(listener_->accept(slice_deadline())));
+}
+
 void ChannelPair::connect(Side side) {
-  // A forked side drops its copy of the other end; between threads there is one copy of each.
-  if (!between_threads_) (side == Side::client ? server_ : client_).reset();
+  if (!address_.empty()) {
+    meet(side);
+  } else if (!between_threads_) {
+    // A forked side drops its copy of the other end; between threads there is one copy of each.
+    (side == Side::client ? server_ : client_).reset();
+  }
   const std::byte hello[1]{};
   checked(end(side).send(Bytes{hello}, slice_deadline()));
   checked(end(side).receive(slice_deadline()));
 }
 
-void ChannelPair::close(Side side) noexcept { end(side).close(); }
+void ChannelPair::close(Side side) noexcept {
+  end(side).close();
+  if (side == Side::server && listener_) listener_->close();
+}
 
 }  // namespace bulkhead::bench

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two ends of a Channel that a pair of sides inherits: made before the fork, bound by the side that
-// uses each.
+// Two ends of a Channel that a pair of sides uses: made before the fork and bound by the side that
+// uses each, or, for mechanisms that meet by name alone, made by each side at an address in a folder
+// of their own.
 #pragma once
 
 #include <chrono>
@@ -9,9 +10,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <bulkhead/channel.hpp>
+#include <bulkhead/listener.hpp>
 
+#include "bench/folder.hpp"
 #include "bench/job.hpp"
 
 namespace bulkhead::bench {
@@ -30,6 +34,11 @@ class ChannelPair {
  public:
   /// Afresh, for a new pair of sides.
   void create(Mechanism mechanism, const ChannelOptions& options, const Job& job);
+  /// The same, to meet at the address `scheme` + a path + `parameters`: "unix://", "?type=stream".
+  void create_named(std::string_view scheme, std::string_view parameters,
+                    const ChannelOptions& options);
+  /// In each side, the server first.
+  void prepare(Side side);
   /// In each side, both at once: the first message each way.
   void connect(Side side);
   void close(Side side) noexcept;
@@ -37,6 +46,12 @@ class ChannelPair {
   Channel& end(Side side) noexcept { return side == Side::client ? *client_ : *server_; }
 
  private:
+  void meet(Side side);
+
+  std::optional<Folder> folder_;
+  std::string address_;
+  ChannelOptions options_;
+  std::optional<Listener> listener_;
   std::optional<Channel> client_;
   std::optional<Channel> server_;
   bool between_threads_ = false;

@@ -58,13 +58,22 @@ class Turn {
 
 class ChannelVariant : public Variant {
  public:
-  ChannelVariant(Mechanism mechanism, const Job& job)
+  /// With a `scheme` the ends meet by name.
+  ChannelVariant(Mechanism mechanism, const Job& job, std::string_view scheme = {},
+                 std::string_view parameters = {})
       : mechanism_{mechanism},
         job_{job},
+        scheme_{scheme},
+        parameters_{parameters},
         polling_{polls(mechanism, job)},
         client_buffer_{job.bytes, job.offset} {}
 
-  void create() override { ends_.create(mechanism_, {.capacity_bytes = capacity_for(job_)}, job_); }
+  void create() override {
+    const ChannelOptions options{.capacity_bytes = capacity_for(job_)};
+    if (scheme_.empty()) return ends_.create(mechanism_, options, job_);
+    ends_.create_named(scheme_, parameters_, options);
+  }
+  void prepare(Side side) override { ends_.prepare(side); }
   void connect(Side side) override { ends_.connect(side); }
   void close(Side side) noexcept override { ends_.close(side); }
 
@@ -161,6 +170,8 @@ class ChannelVariant : public Variant {
 
   const Mechanism mechanism_;
   const Job job_;
+  const std::string_view scheme_;
+  const std::string_view parameters_;
   const bool polling_;
   ChannelPair ends_;
   Buffer client_buffer_;
@@ -168,35 +179,55 @@ class ChannelVariant : public Variant {
   alignas(128) Message server_message_;
 };
 
+/// Through the kernel, which copies whatever we do.
+std::unique_ptr<Variant> copying(Mechanism mechanism, const Job& job, std::string_view scheme = {},
+                                 std::string_view parameters = {}) {
+  if (job.mode == Mode::in_place) return nullptr;
+  return std::make_unique<ChannelVariant>(mechanism, job, scheme, parameters);
+}
+
 }  // namespace
 
 std::unique_ptr<Variant> shm_channel(const Job& job) {
   return std::make_unique<ChannelVariant>(Mechanism::shm, job);
 }
 
+std::unique_ptr<Variant> inproc_channel(const Job& job) { return copying(Mechanism::inproc, job); }
+
 std::unique_ptr<Variant> unix_channel(const Job& job) {
-  if (job.mode == Mode::in_place) return nullptr;
-  return std::make_unique<ChannelVariant>(Mechanism::unix_socket, job);
+  return copying(Mechanism::unix_socket, job);
+}
+
+std::unique_ptr<Variant> unix_stream_channel(const Job& job) {
+  return copying(Mechanism::unix_socket, job, "unix://", "?type=stream");
+}
+
+std::unique_ptr<Variant> pipe_channel(const Job& job) { return copying(Mechanism::pipe, job); }
+
+std::unique_ptr<Variant> fifo_channel(const Job& job) {
+  return copying(Mechanism::fifo, job, "fifo://");
+}
+
+std::unique_ptr<Variant> mmap_channel(const Job& job) {
+  return copying(Mechanism::mmap, job, "mmap://");
+}
+
+std::unique_ptr<Variant> posix_mq_channel(const Job& job) {
+  return copying(Mechanism::posix_mq, job);
+}
+
+std::unique_ptr<Variant> sysv_mq_channel(const Job& job) {
+  return copying(Mechanism::sysv_mq, job);
+}
+
+std::unique_ptr<Variant> tcp_channel(const Job& job) { return copying(Mechanism::tcp, job); }
+
+std::unique_ptr<Variant> udp_channel(const Job& job) {
+  return is_for_udp(job) ? copying(Mechanism::udp, job) : nullptr;
 }
 
 std::unique_ptr<Variant> file_channel(const Job& job) {
-  if (job.mode == Mode::in_place || job.bytes > largest_in_a_log) return nullptr;
-  return std::make_unique<ChannelVariant>(Mechanism::file, job);
-}
-
-std::unique_ptr<Variant> inproc_channel(const Job& job) {
-  if (job.mode == Mode::in_place) return nullptr;
-  return std::make_unique<ChannelVariant>(Mechanism::inproc, job);
-}
-
-std::unique_ptr<Variant> tcp_channel(const Job& job) {
-  if (job.mode == Mode::in_place) return nullptr;
-  return std::make_unique<ChannelVariant>(Mechanism::tcp, job);
-}
-
-std::unique_ptr<Variant> udp_channel(const Job& job) {
-  if (job.mode == Mode::in_place || !is_for_udp(job)) return nullptr;
-  return std::make_unique<ChannelVariant>(Mechanism::udp, job);
+  return job.bytes <= largest_in_a_log ? copying(Mechanism::file, job) : nullptr;
 }
 
 }  // namespace bulkhead::bench

@@ -15,5 +15,11 @@ std::unique_ptr<Variant> inproc_channel(const Job& job);
 std::unique_ptr<Variant> file_channel(const Job& job);
 std::unique_ptr<Variant> tcp_channel(const Job& job);
 std::unique_ptr<Variant> udp_channel(const Job& job);
+std::unique_ptr<Variant> pipe_channel(const Job& job);
+std::unique_ptr<Variant> fifo_channel(const Job& job);
+std::unique_ptr<Variant> unix_stream_channel(const Job& job);
+std::unique_ptr<Variant> mmap_channel(const Job& job);
+std::unique_ptr<Variant> posix_mq_channel(const Job& job);
+std::unique_ptr<Variant> sysv_mq_channel(const Job& job);
 
 }  // namespace bulkhead::bench

@@ -141,25 +141,29 @@ std::vector<Entry> Bench::contenders(const Job& job) const {
 
 /// Channels that differ in one thing: small messages in batches, and a buffer where memcpy may be slow.
 void Bench::add_special_channels(std::vector<Entry>& entries, Job job) const {
-  if (!wanted("shm") || job.mode != Mode::copied) return;
+  if (job.mode != Mode::copied) return;
+  if (job.bytes == 64) {
+    Job batches = job;
+    batches.batch = 32;
+    std::vector<Entry> batched = contenders(batches);
+    std::erase_if(batched, [](const Entry& entry) { return entry.api != "channel"; });
+    for (Entry& entry : batched) {
+      entry.batch = batches.batch;
+      entries.push_back(std::move(entry));
+    }
+  }
+  if (job.bytes != 4096 || !wanted("shm")) return;
   const auto add = [&] {
     entries.push_back({.mechanism = "shm",
                        .api = "channel",
                        .variant = shm_channel(job),
                        .bytes = job.bytes,
                        .shape = job.shape,
-                       .batch = job.batch,
                        .offset = job.offset});
   };
-  if (job.bytes == 64) {
-    job.batch = 32;
-    add();
-  }
-  if (job.bytes == 4096) {
-    for (job.offset = 8; job.offset <= 2048; job.offset *= 4) add();
-    job.offset = 63;
-    add();
-  }
+  for (job.offset = 8; job.offset <= 2048; job.offset *= 4) add();
+  job.offset = 63;
+  add();
 }
 
 Duel Bench::fight(const std::vector<Entry>& entries, const Job& job,

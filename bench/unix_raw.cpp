@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Messages with boundaries as far as the kernel takes them (seqpacket), a stream of known sizes
-// above that. Hot sides poll with a call that does not block; on one core they yield in between.
+// above that, or always. Hot sides poll with a call that does not block; on one core they yield in between.
 #include "bench/unix_raw.hpp"
 
 #include <cerrno>
@@ -44,16 +44,16 @@ class Socket {
 
 class UnixRaw : public Variant {
  public:
-  explicit UnixRaw(const Job& job)
+  UnixRaw(const Job& job, int type)
       : job_{job},
+        type_{type},
         flags_{job.shape == Shape::round_trip && job.mode == Mode::hot ? MSG_DONTWAIT : 0},
         client_buffer_{job.bytes, job.offset},
         server_buffer_{job.bytes, job.offset} {}
 
   void create() override {
     int ends[2];
-    const int type = job_.bytes <= largest_packet ? SOCK_SEQPACKET : SOCK_STREAM;
-    if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
+    if (::socketpair(AF_UNIX, type_ | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
     for (const int end : ends)
       ::setsockopt(end, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     client_ = Socket{ends[0]};
@@ -94,6 +94,7 @@ class UnixRaw : public Variant {
   }
 
   const Job job_;
+  const int type_;
   const int flags_;
   Socket client_;
   Socket server_;
@@ -105,7 +106,13 @@ class UnixRaw : public Variant {
 
 std::unique_ptr<Variant> unix_raw(const Job& job) {
   if (job.mode == Mode::in_place) return nullptr;  // the kernel copies whatever we do
-  return std::make_unique<UnixRaw>(job);
+  const int type = job.bytes <= largest_packet ? SOCK_SEQPACKET : SOCK_STREAM;
+  return std::make_unique<UnixRaw>(job, type);
+}
+
+std::unique_ptr<Variant> unix_stream_raw(const Job& job) {
+  if (job.mode == Mode::in_place) return nullptr;
+  return std::make_unique<UnixRaw>(job, SOCK_STREAM);
 }
 
 }  // namespace bulkhead::bench

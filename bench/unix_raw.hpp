@@ -10,5 +10,6 @@
 namespace bulkhead::bench {
 
 std::unique_ptr<Variant> unix_raw(const Job& job);
+std::unique_ptr<Variant> unix_stream_raw(const Job& job);
 
 }  // namespace bulkhead::bench

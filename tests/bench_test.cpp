@@ -76,6 +76,10 @@ bool two_cores() {
   return ::sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) >= 2;
 }
 
+/// Measured beside their raw calls at every size. Datagrams and logs have limits of their own.
+constexpr const char* kernel_mechanisms[] = {"unix_stream", "pipe", "fifo", "tcp",
+                                             "mq",          "sysv", "mmap"};
+
 /// The rows that must be there whatever the machine: mechanism, api and modes of each.
 std::vector<std::string> required() {
   std::vector<std::string> all{
@@ -96,6 +100,10 @@ std::vector<std::string> required() {
               "unix service", "inproc channel", "inproc service"}) {
           add(subject, mode);
         }
+        for (const char* mechanism : kernel_mechanisms) {
+          add((std::string{mechanism} + " raw").c_str(), mode);
+          add((std::string{mechanism} + " channel").c_str(), mode);
+        }
       }
     }
   }
@@ -105,6 +113,11 @@ std::vector<std::string> required() {
          {"shm ring", "threads ring", "unix raw", "shm channel", "shm service", "unix channel",
           "unix service", "inproc channel", "inproc service"}) {
       all.push_back(std::string{subject} + " one_way " + size + " copied 2");
+    }
+    for (const char* mechanism : kernel_mechanisms) {
+      for (const char* api : {" raw", " channel"}) {
+        all.push_back(mechanism + std::string{api} + " one_way " + size + " copied 2");
+      }
     }
     for (const char* subject : {"shm ring", "threads ring", "shm channel"}) {
       all.push_back(std::string{subject} + " one_way " + size + " in_place 2");
