@@ -120,6 +120,8 @@ struct MemoryPeer {
     const Fd file = segment.take_file();
     or_throw(
         shm::Control{control}.send_hello(4096, Trust::equal, file, bell.passing(), bell.passing()));
+    segment.words().mapped = 1;
+    or_throw(shm::Control{control}.send_moved());
     or_throw(victim->bind(no_wait));
     auto hello = or_throw(shm::Control{control}.receive_hello());
     theirs.emplace(
@@ -160,6 +162,7 @@ TEST(hostile_flood, of_a_bell_that_lost_its_ringer_is_an_end_to_who_waits_outsid
   const Fd file = segment.take_file();
   ASSERT_TRUE(
       shm::Control{ends.second}.send_hello(4096, Trust::equal, file, bell.second, bell.second));
+  ASSERT_TRUE(shm::Control{ends.second}.send_moved());
   bell.first.close();
   bell.second.close();
   const FdView readable = or_throw(victim->readable());

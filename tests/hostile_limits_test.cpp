@@ -2,7 +2,8 @@
 //
 // Nothing left to take: descriptors (F11), file size and address space (F8, F12 in part), room in
 // the folder of names (F8). Whatever fails says `exhausted`, leaves nothing behind, and works again
-// when there is room.
+// when there is room. A channel of shared memory that finds no memory stays on its socket; one that
+// needs it says `exhausted` (who stays, when and how: upgrade_test.cpp).
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
@@ -144,7 +145,9 @@ TEST(hostile_limits, of_descriptors_make_an_isolated_call_exhausted_at_each_step
   });
 }
 
-TEST(hostile_limits, of_file_size_make_channels_and_regions_exhausted) {
+const ChannelOptions needs_memory{.needs = {.in_place = true}};
+
+TEST(hostile_limits, of_file_size_make_channels_that_need_memory_and_regions_exhausted) {
   const auto before = test::Census::take();
   for (const rlim_t most : {0UL, 1UL, 4096UL, 100'000UL}) {
     const Limit limit{RLIMIT_FSIZE, most};
@@ -152,11 +155,15 @@ TEST(hostile_limits, of_file_size_make_channels_and_regions_exhausted) {
       auto region = Region::create(1 << 20);
       ASSERT_FALSE(region);
       EXPECT_EQ(region.error(), ErrorKind::exhausted) << region.error();
-      auto ends = or_throw(pair(Mechanism::shm));
-      const auto sent = ends.first.send(as_bytes("x"), 1s);
+      auto refused = or_throw(pair(Mechanism::shm, needs_memory));
+      const auto sent = refused.first.send(as_bytes("x"), 1s);
       ASSERT_FALSE(sent);
       EXPECT_EQ(sent.error(), ErrorKind::exhausted) << sent.error();
-      EXPECT_EQ(ends.first.receive(1s).error(), ErrorKind::exhausted);
+      EXPECT_EQ(refused.first.receive(1s).error(), ErrorKind::exhausted);
+      auto ends = or_throw(pair(Mechanism::shm));
+      const auto exchanged = exchange(ends.first, ends.second);
+      ASSERT_TRUE(exchanged) << exchanged.error();
+      EXPECT_FALSE(ends.first.capabilities().in_place);
     }
   }
   EXPECT_THAT(before.settle(2s), testing::IsEmpty());
@@ -170,7 +177,7 @@ rlim_t address_space_in_use() {
   return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
 }
 
-TEST(hostile_limits, of_memory_make_channels_and_regions_exhausted) {
+TEST(hostile_limits, of_memory_make_channels_that_need_it_and_regions_exhausted) {
   if (test::is_sanitized()) GTEST_SKIP() << "sanitizers need the address space";
   const auto before = test::Census::take();
   // In a child: the limit is of the whole process.
@@ -181,15 +188,21 @@ TEST(hostile_limits, of_memory_make_channels_and_regions_exhausted) {
     for (int i = 0; i < 20; ++i) {
       const auto region = Region::create(32 << 20);
       if (region || region.error() != ErrorKind::exhausted) wrong |= 1;
-      auto ends = pair(Mechanism::shm, {.capacity_bytes = 16 << 20});
-      if (!ends) {
-        wrong |= 2;
-        continue;
+      for (const bool needed : {false, true}) {
+        auto ends =
+            pair(Mechanism::shm, {.capacity_bytes = 16 << 20, .needs = {.in_place = needed}});
+        if (!ends) {
+          wrong |= 2;
+          continue;
+        }
+        const auto sent = ends->first.send(as_bytes("x"), 1s);
+        if (needed ? sent || sent.error() != ErrorKind::exhausted
+                   : !sent || !ends->second.receive(1s)) {
+          wrong |= 4;
+        }
       }
-      const auto sent = ends->first.send(as_bytes("x"), 1s);
-      if (sent || sent.error() != ErrorKind::exhausted) wrong |= 4;
     }
-    auto ends = pair(Mechanism::shm);
+    auto ends = pair(Mechanism::shm, needs_memory);
     if (!ends || !exchange(ends->first, ends->second)) wrong |= 8;
     ::_exit(wrong);
   }

@@ -126,7 +126,8 @@ class ShmPeer {
         auto attached = PeerSegment::attach(std::move(theirs->segment), theirs->capacity, nullptr);
         if (!attached) return false;
         victim_.emplace(std::move(*attached));
-        return true;
+        words().mapped = 1;
+        return Control{control_}.send_moved().has_value();
       }
       if (theirs.error() != ErrorKind::empty) return false;
       static_cast<void>(os::poll_one(control_, POLLIN | POLLRDHUP, never));
@@ -239,8 +240,8 @@ void serve_shm(const std::string& kind, FdView control, const std::vector<Fd>& k
     std::vector<std::byte> bytes(1 + dice(64));
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(random_bits());
     const PacketHead head{.magic = magic,
-                          .kind = static_cast<std::uint16_t>(1 + dice(4)),
-                          .version = static_cast<std::uint16_t>(dice(3))};
+                          .kind = static_cast<std::uint16_t>(1 + dice(6)),
+                          .version = static_cast<std::uint16_t>(dice(4))};
     if (bytes.size() >= sizeof head && dice(2) == 0) std::memcpy(bytes.data(), &head, sizeof head);
     static_cast<void>(os::send_packet(control, bytes, some_descriptors(kinds, 20)));
     return;

@@ -55,6 +55,7 @@ const std::map<std::string, unsigned> calls{
     {"pidfd_getfd", 438},
     {"epoll_pwait2", 441},
     {"inotify", SYS_inotify_init1},
+    {"memfd_create", SYS_memfd_create},
 };
 
 }  // namespace

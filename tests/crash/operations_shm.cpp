@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The shm channel: send and receive in every phase of the ring, the first use of an end, and close.
+// The shm channel: send and receive in every phase of the ring, the first use of an end, the move from
+// the socket to memory, staying on the socket, and close.
 // (Listening and connecting, which all mechanisms with a meeting place share: operations_meeting.)
 //
 // The ring is as small as can be, 4 KiB. Message k of a stream has the size of its case; the
@@ -8,6 +9,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <sys/resource.h>
 #include <utility>
 
 #include <bulkhead/channel.hpp>
@@ -25,8 +27,17 @@ const ChannelOptions small{.capacity_bytes = ring};
 /// How the one message, or the batch, goes.
 enum class How : std::uint8_t { plain, trying, loan, many, handle, closing, dropping };
 
+/// Where the messages go when the operation begins.
+enum class At : std::uint8_t {
+  memory,  ///< both ways lead through it
+  socket,  ///< the ends have met, and the survivor has not mapped the victim's memory yet
+  moving,  ///< both have mapped it; the next message moves
+  stays,   ///< the victim may not make memory
+};
+
 struct Case {
   std::string name;
+  At at = At::memory;
   std::size_t size = 104;  ///< of each message; 112 bytes of the ring
   How how = How::plain;
   std::uint64_t passed = 0;   ///< sent and received before
@@ -48,6 +59,30 @@ std::uint64_t in_flight(const Case& the) {
   return the.how == How::many ? batch : 1;
 }
 
+int marks_before(const Case& the) {
+  if (the.first_use || the.at == At::socket) return 0;
+  return the.at == At::memory ? 2 : 1;
+}
+
+/// The victim's part of getting to where its operation begins.
+void go_to(const Case& the, Channel& channel) {
+  if (the.first_use) return;
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  rlimit lower = before;
+  if (the.at == At::stays) lower.rlim_cur = 0;
+  ::setrlimit(RLIMIT_FSIZE, &lower);
+  static_cast<void>(channel.try_receive());
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  if (the.at == At::socket) return;
+  mark(Mark::cooperate);
+  if (the.at != At::memory) return;
+  static_cast<void>(or_throw(channel.receive(never)));
+  static_cast<void>(channel.try_receive());
+  or_throw(channel.send(Bytes{}, never));
+  mark(Mark::cooperate);
+}
+
 Channel adopt_inherited() {
   return or_throw(Channel::from_handle(
       Handle{Fd::adopt(3), Handle::Kind::channel, static_cast<std::uint8_t>(Mechanism::shm)},
@@ -66,10 +101,19 @@ class ShmScene : public Scene {
     static_cast<void>(mine_->try_receive());
   }
 
+  void cooperate(int n) final {
+    const int first = marks_before(the_);
+    if (n >= first) return prepare(n - first);
+    // To map the victim's memory, or hear that it has none, is enough; else one message each way.
+    static_cast<void>(mine_->try_receive());
+    if (the_.at == At::memory && n == 0) or_throw(mine_->send(Bytes{}, Deadline{patience}));
+  }
+
   std::vector<FdView> inherited() override { return {theirs_->fd()}; }
   void started() override { theirs_.reset(); }
 
  protected:
+  virtual void prepare(int n) = 0;
   bool closes() const { return the_.how == How::closing || the_.how == How::dropping; }
 
   Case the_;
@@ -86,7 +130,7 @@ class SenderDies final : public ShmScene {
  public:
   using ShmScene::ShmScene;
 
-  void cooperate(int) override { take(the_.passed); }
+  void prepare(int) override { take(the_.passed); }
 
   void begin() override {
     if (!the_.other_waits) return;
@@ -145,7 +189,7 @@ void send_one(Channel& channel, const Case& the, std::uint64_t number) {
 void sender(const Case& the) {
   std::optional channel{adopt_inherited()};
   std::uint64_t next = 0;
-  if (!the.first_use) static_cast<void>(channel->try_receive());
+  go_to(the, *channel);
   for (; next < the.passed; ++next) send_one(*channel, the, next);
   if (the.passed != 0) mark(Mark::cooperate);
   for (; next < the.passed + the.waiting; ++next) send_one(*channel, the, next);
@@ -201,7 +245,7 @@ class ReceiverDies final : public ShmScene {
  public:
   using ShmScene::ShmScene;
 
-  void cooperate(int n) override { send(n == 0 && the_.passed != 0 ? the_.passed : the_.waiting); }
+  void prepare(int n) override { send(n == 0 && the_.passed != 0 ? the_.passed : the_.waiting); }
 
   void begin() override {
     if (!the_.other_waits) return;
@@ -243,7 +287,7 @@ class ReceiverDies final : public ShmScene {
 
 void receiver(const Case& the) {
   std::optional channel{adopt_inherited()};
-  if (!the.first_use) static_cast<void>(channel->try_receive());
+  go_to(the, *channel);
   if (the.passed != 0) mark(Mark::cooperate);
   for (std::uint64_t i = 0; i < the.passed; ++i)
     static_cast<void>(or_throw(channel->receive(never)));
@@ -303,6 +347,15 @@ const std::vector<Case>& sends() {
       {.name = "close, never used", .how = How::closing, .first_use = true},
       {.name = "destruction, 3 not received", .how = How::dropping, .waiting = 3},
       {.name = "close, receiver asleep", .how = How::closing, .other_waits = true},
+      {.name = "send over the socket", .at = At::socket, .waiting = 1},
+      {.name = "send over the socket, streamed", .at = At::socket, .waiting = 1, .large = 150'000},
+      {.name = "send that moves", .at = At::moving},
+      {.name = "send that moves, receiver asleep", .at = At::moving, .other_waits = true},
+      {.name = "loan that moves", .at = At::moving, .how = How::loan},
+      {.name = "close before it moved", .at = At::moving, .how = How::closing, .waiting = 0},
+      {.name = "send that stays", .at = At::stays, .waiting = 1},
+      {.name = "send that stays, with a handle", .at = At::stays, .how = How::handle},
+      {.name = "close of one that stays", .at = At::stays, .how = How::closing, .waiting = 3},
   };
   return all;
 }
@@ -330,6 +383,12 @@ const std::vector<Case>& receives() {
        .waiting = ringful,
        .other_waits = true},
       {.name = "destruction of the receiver", .how = How::dropping, .waiting = 3},
+      {.name = "receive, the sender moves", .at = At::moving, .waiting = 1},
+      {.name = "receive by one that stays", .at = At::stays, .waiting = 1},
+      {.name = "receive by one that stays, streamed",
+       .at = At::stays,
+       .other_waits = true,
+       .large = 150'000},
   };
   return all;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // For tests: the other end of a link in the hands of somebody who writes what they like. It has a
-// control socket, and after greet() a segment and bells like an honest end; every word of them is
-// open. Not part of the library.
+// control socket, and after greet() a segment and bells like an honest end that has moved to memory;
+// every word of them is open. Not part of the library.
 #pragma once
 
 #include <chrono>
@@ -45,6 +45,12 @@ class HostilePeer {
         Control{control_}
             .send_hello(capacity, Trust::equal, file, data_bell_->passing(), space_bell_->passing())
             .has_value());
+    words().mapped = 1;
+    ASSERT_TRUE(Control{control_}.send_moved().has_value());
+  }
+  /// The same, and stays on the socket.
+  void greet_without_memory() {
+    ASSERT_TRUE(Control{control_}.send_hello_without_memory(Trust::equal).has_value());
   }
   /// Takes the victim's hello.
   void be_greeted() {

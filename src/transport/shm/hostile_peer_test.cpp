@@ -260,7 +260,7 @@ TEST(shm_hostile_peer, that_says_hello_wrongly_is_refused_and_every_descriptor_c
     for (auto& byte : bytes) byte = static_cast<std::byte>(random());
     if (i % 2 == 0 && bytes.size() >= sizeof(PacketHead)) {
       const PacketHead head{.magic = magic,
-                            .kind = static_cast<std::uint16_t>(1 + random() % 5),
+                            .kind = static_cast<std::uint16_t>(1 + random() % 7),
                             .version = protocol_version};
       std::memcpy(bytes.data(), &head, sizeof head);
     }

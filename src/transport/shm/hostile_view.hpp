@@ -11,6 +11,7 @@
 //   rang_*_at    clamped by WaitPolicy: moves how long this side spins, within bounds.
 //   cpu          compared only: whether this side yields or spins, both bounded.
 //   closed       looked at when the link has ended anyway, or to end it: the peer's right.
+//   mapped       looked at until it is set once: it then receives from memory what it may not see.
 #pragma once
 
 #include <cstddef>
@@ -77,6 +78,11 @@ class PeerWords {
     // ORDER(shm.closed.look): acquire, so that the tail loaded after it is the last one; pairs with
     // ORDER(shm.closed.tell).
     return words_->closed.load(std::memory_order_acquire) != 0;
+  }
+  bool mapped() const noexcept {
+    // ORDER(shm.mapped.look): acquire, though nothing is read by it: not needed more often than
+    // once a message on the socket; pairs with ORDER(shm.mapped.tell).
+    return words_->mapped.load(std::memory_order_acquire) != 0;
   }
 
  private:

@@ -25,7 +25,7 @@
 namespace bulkhead::transport::shm {
 
 inline constexpr std::uint32_t magic = 0x4b4c4842;  // "BHLK"
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 inline constexpr std::size_t words_offset = 4096;
 inline constexpr std::size_t smallest_ring_offset = 8192;
@@ -56,6 +56,7 @@ static_assert(offsetof(Header, layout_hash) == 8 && offsetof(Header, capacity) =
 ///   280  rang_space_at  the same for the peer's sender
 ///   288  cpu            1 + the processor on which this end last waited; 0: not known
 ///   292  closed         1: closed in good order
+///   296  mapped         1: the peer's segment is mapped here, so that it may publish in memory
 struct Words {
   alignas(128) std::atomic<std::uint64_t> tail;
   alignas(128) std::atomic<std::uint64_t> head;
@@ -65,6 +66,7 @@ struct Words {
   std::atomic<std::uint64_t> rang_space_at;
   std::atomic<std::uint32_t> cpu;
   std::atomic<std::uint32_t> closed;
+  std::atomic<std::uint32_t> mapped;
   alignas(128) std::byte spare[128];
 };
 static_assert(sizeof(Words) == 512 && alignof(Words) == 128);
@@ -72,6 +74,7 @@ static_assert(offsetof(Words, tail) == 0 && offsetof(Words, head) == 128);
 static_assert(offsetof(Words, wait_data) == 256 && offsetof(Words, wait_space) == 264);
 static_assert(offsetof(Words, rang_data_at) == 272 && offsetof(Words, rang_space_at) == 280);
 static_assert(offsetof(Words, cpu) == 288 && offsetof(Words, closed) == 292);
+static_assert(offsetof(Words, mapped) == 296);
 static_assert(words_offset + sizeof(Words) <= smallest_ring_offset);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               sizeof(std::atomic<std::uint64_t>) == 8);
@@ -84,7 +87,8 @@ static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
 ///   one record            flags none, or `handles`
 ///   a larger message      `more` (with total), `more | next` ..., `next`
 ///   given up half way     `more` (with total), `more | next` ..., `abort | next` with size 0
-/// `handles` stands in a first record only: one control packet with them was sent before it.
+/// `handles` stands in a first record only: in the ring, one control packet with them was sent before
+/// it; a record that is itself a packet (control.hpp) has them beside it.
 struct RecordHeader {
   enum : std::uint32_t { none = 0, more = 1, next = 2, abort = 4, handles = 8, all_flags = 15 };
 
@@ -113,7 +117,8 @@ constexpr std::uint64_t layout_hash(std::size_t ring_offset) noexcept {
         std::uint64_t{offsetof(Words, head)}, std::uint64_t{offsetof(Words, wait_data)},
         std::uint64_t{offsetof(Words, wait_space)}, std::uint64_t{offsetof(Words, rang_data_at)},
         std::uint64_t{offsetof(Words, cpu)}, std::uint64_t{offsetof(Words, closed)},
-        std::uint64_t{header_bytes}, std::uint64_t{RecordHeader::all_flags},
+        std::uint64_t{offsetof(Words, mapped)}, std::uint64_t{header_bytes},
+        std::uint64_t{RecordHeader::all_flags},
         std::uint64_t{std::endian::native == std::endian::little}, std::uint64_t{ring_offset}}) {
     hash = (hash ^ fact) * 0x100000001b3;
   }

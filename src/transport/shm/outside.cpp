@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/shm/outside.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -18,13 +19,14 @@ bool set(FdView epoll, int operation, FdView fd, std::uint32_t events) noexcept 
 
 }  // namespace
 
-Result<void> Outside::open(FdView control) {
+Result<void> Outside::open(FdView control, For what) {
+  const std::uint32_t told = what == For::data ? EPOLLIN : EPOLLOUT;
   Fd epoll = Fd::adopt(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return os::failed("make", "epoll descriptor");
   Fd event = Fd::adopt(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event) return os::failed("make", "eventfd");
   if (!set(epoll, EPOLL_CTL_ADD, event, EPOLLIN) ||
-      !set(epoll, EPOLL_CTL_ADD, control, EPOLLIN | EPOLLRDHUP)) {
+      !set(epoll, EPOLL_CTL_ADD, control, told | EPOLLRDHUP)) {
     return os::failed("watch", "channel");
   }
   epoll_ = std::move(epoll);
@@ -32,11 +34,15 @@ Result<void> Outside::open(FdView control) {
   return {};
 }
 
-Result<void> Outside::add(FdView bell, FdView control) {
-  if (!set(epoll_, EPOLL_CTL_ADD, bell, EPOLLIN) ||
-      !set(epoll_, EPOLL_CTL_MOD, control, EPOLLRDHUP)) {
+Result<void> Outside::add_bell(FdView bell) {
+  if (!set(epoll_, EPOLL_CTL_ADD, bell, EPOLLIN) && errno != EEXIST) {
     return os::failed("watch", "channel");
   }
+  return {};
+}
+
+Result<void> Outside::leave_socket(FdView control) {
+  if (!set(epoll_, EPOLL_CTL_MOD, control, EPOLLRDHUP)) return os::failed("watch", "channel");
   return {};
 }
 

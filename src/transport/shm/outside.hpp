@@ -7,6 +7,8 @@
 // Level-triggered: it stays readable until quiet() by a try_ call that found nothing.
 #pragma once
 
+#include <cstdint>
+
 #include <bulkhead/fd.hpp>
 #include <bulkhead/result.hpp>
 
@@ -14,14 +16,18 @@ namespace bulkhead::transport::shm {
 
 class Outside {
  public:
+  enum class For : std::uint8_t { data, space };
+
   explicit operator bool() const noexcept { return static_cast<bool>(epoll_); }
   FdView view() const noexcept { return epoll_; }
 
-  /// Watches the control socket: for the peer's hello too, which is news.
-  Result<void> open(FdView control);
-  /// The hello has been read: what else comes there belongs to messages. From here on the bell
-  /// tells, and the control socket only the end.
-  Result<void> add(FdView bell, FdView control);
+  /// Watches the control socket, while messages go there: for packets, the peer's hello too, which
+  /// is news; or for room.
+  Result<void> open(FdView control, For what);
+  /// Messages are about to go through memory: the bell tells of them. May be called again.
+  Result<void> add_bell(FdView bell);
+  /// They do: what comes over the control socket belongs to them, and it tells only the end.
+  Result<void> leave_socket(FdView control);
 
   /// Makes it readable now. Any thread.
   void nudge() const noexcept;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <poll.h>
 #include <string>
 #include <utility>
 
@@ -16,6 +17,9 @@ constexpr int fewest_pauses = 4;
 constexpr int most_pauses = 64;
 constexpr std::uint64_t small_batch = 16384;
 constexpr std::uint64_t large_batch = 65536;
+
+/// After so many packets that make no message a call looks at the clock.
+constexpr int patience_with_packets = 256;
 
 std::unexpected<Error> no_memory(std::size_t size) {
   return fail(ErrorKind::exhausted, {.operation = "receive",
@@ -34,7 +38,7 @@ bool make_room(Message& message, std::size_t size) noexcept {
 
 }  // namespace
 
-Result<void> Receiver::prepare(Deadline deadline) {
+Result<bool> Receiver::prepare(Message& into, Deadline deadline) {
   if (view_out_) {
     return fail(ErrorKind::invalid, {.operation = "receive",
                                      .object = "shm channel",
@@ -42,16 +46,68 @@ Result<void> Receiver::prepare(Deadline deadline) {
                                      .remedy = "drop it first"});
   }
   BULKHEAD_TRY(binding_->meet(deadline));
-  if (!reader_) {
-    reader_.emplace(binding_->peer(), binding_->own().words(), binding_->space_bell(),
-                    binding_->setup().first_cursor);
-    sleeper_.emplace(Sleeper::For::data, binding_->own().words(),
-                     PeerWords{binding_->peer().words()}, binding_->data_watch(),
-                     binding_->data_wakes(), binding_->control_socket(), binding_->place());
-    largest_ = binding_->options().max_message_bytes;
+  largest_ = binding_->options().max_message_bytes;
+  if (early_) {
+    into = *std::exchange(early_, std::nullopt);
+    return true;
   }
+  if (!reader_ && BULKHEAD_TRY(receive_packet(into, deadline))) return true;
   ready_ = true;
+  return false;
+}
+
+Result<bool> Receiver::receive_packet(Message& into, Deadline deadline) {
+  if (!room_) room_.reset(new (std::nothrow) std::uint64_t[longest_record_packet / 8 + 1]);
+  if (!room_) return no_memory(longest_record_packet);
+  const MutableBytes room{reinterpret_cast<std::byte*>(room_.get()), longest_record_packet};
+  const std::uint32_t handles = most_handles(binding_->options().trust);
+  for (int packets = 1;; ++packets) {
+    auto arrival = binding_->control().receive_arrival(room, handles);
+    if (arrival && arrival->moved) {
+      BULKHEAD_TRY(enter_ring());
+      return false;
+    }
+    if (arrival) {
+      auto whole = join(arrival->header, arrival->payload, &arrival->handles);
+      if (!whole) return ended_on_socket(std::move(whole).error());
+      if (*whole) {
+        std::swap(into, partial_);  // both keep their memory
+        partial_.clear();
+        return true;
+      }
+      // TRUST: a peer can go on with packets that make no message.
+      if (packets % patience_with_packets != 0 || !deadline.expired()) continue;
+      return fail(deadline == os::no_wait ? ErrorKind::empty : ErrorKind::timed_out);
+    }
+    if (arrival.error() != ErrorKind::empty) return ended_on_socket(std::move(arrival).error());
+    if (deadline == os::no_wait) {
+      if (const Outside& outside = binding_->readable(); outside) outside.quiet();
+      return fail(ErrorKind::empty);
+    }
+    const auto events = os::poll_one(binding_->control_socket(), POLLIN | POLLRDHUP, deadline);
+    if (!events) return fail(events.error());
+    if (*events == 0) return fail(ErrorKind::timed_out);
+  }
+}
+
+Result<void> Receiver::enter_ring() {
+  if (partial_ongoing_) return lied("a part of a message, and moved");
+  BULKHEAD_TRY(binding_->enter_ring());
+  reader_.emplace(binding_->peer(), binding_->own().words(), binding_->space_bell(),
+                  binding_->setup().first_cursor);
+  sleeper_.emplace(Sleeper::For::data, binding_->own().words(), PeerWords{binding_->peer().words()},
+                   binding_->data_watch(), binding_->data_wakes(), binding_->control_socket(),
+                   binding_->place());
+  room_.reset();
   return {};
+}
+
+/// What could not be received is gone, and with it the order that was promised.
+std::unexpected<Error> Receiver::ended_on_socket(Error error) {
+  if (error == ErrorKind::peer_died && binding_->peer_said_closed()) {
+    return binding_->end(Error{ErrorKind::closed});
+  }
+  return binding_->end(std::move(error));
 }
 
 void Receiver::leave_alone() noexcept {
@@ -137,7 +193,6 @@ Result<void> Receiver::take_special(Message& into, Deadline deadline) {
       return fail(ErrorKind::empty);
     }
   }
-  partial_ongoing_ = false;
   std::swap(into, partial_);  // both keep their memory
   partial_.clear();
   return {};
@@ -146,33 +201,38 @@ Result<void> Receiver::take_special(Message& into, Deadline deadline) {
 Result<bool> Receiver::take_part() {
   const auto record = reader_->record();
   if (reader_->lied_to()) return lied("an impossible record or cursor");
-  const std::uint32_t flags = record.header.flags;
+  const bool whole =
+      BULKHEAD_TRY(join(record.header, Bytes{record.payload, record.header.size}, nullptr));
+  if (reader_->consume(record.header.size)) give_back();
+  return whole;
+}
+
+Result<bool> Receiver::join(RecordHeader header, Bytes part, std::vector<Handle>* beside) {
+  const std::uint32_t flags = header.flags;
   const bool continues = (flags & RecordHeader::next) != 0;
+  if ((flags & ~std::uint32_t{RecordHeader::all_flags}) != 0) return lied("an impossible record");
   if (continues != partial_ongoing_) {
     // A message that was taken back leaves none to continue; anything else is a lie.
     return lied(continues ? "a piece of no message" : "a message inside another");
   }
   if (continues && (flags & RecordHeader::handles) != 0) return lied("handles in a later piece");
   if ((flags & RecordHeader::abort) != 0) {
-    if (flags != (RecordHeader::abort | RecordHeader::next) || record.header.size != 0) {
+    if (flags != (RecordHeader::abort | RecordHeader::next) || header.size != 0) {
       return lied("an impossible end of a message");
     }
     partial_ongoing_ = false;
     partial_.clear();
-    if (reader_->consume(0)) give_back();
     return false;
   }
-  Bytes part{record.payload, record.header.size};
-  if (!continues) BULKHEAD_TRY(begin(record, part));
+  if (!continues) BULKHEAD_TRY(begin(flags, part, beside));
   BULKHEAD_TRY(append(part));
-  if (reader_->consume(record.header.size)) give_back();
   const bool more = (flags & RecordHeader::more) != 0;
   if (!more && arrived_ != total_) return lied("less than it announced");
+  if (!more) partial_ongoing_ = false;
   return !more;
 }
 
-Result<void> Receiver::begin(const RingReader::Record& record, Bytes& part) {
-  const std::uint32_t flags = record.header.flags;
+Result<void> Receiver::begin(std::uint32_t flags, Bytes& part, std::vector<Handle>* beside) {
   total_ = part.size();
   if ((flags & RecordHeader::more) != 0) {
     if (part.size() < total_bytes) return lied("a piece without a total");
@@ -188,11 +248,14 @@ Result<void> Receiver::begin(const RingReader::Record& record, Bytes& part) {
   // taken only for what has come.
   const bool believed = binding_->options().trust == Trust::equal;
   if (!make_room(partial_, believed ? total_ : part.size())) return no_memory(total_);
-  if ((flags & RecordHeader::handles) != 0) {
-    auto handles = binding_->control().receive_handles(most_handles(binding_->options().trust));
-    if (!handles) return binding_->end(std::move(handles).error());
-    partial_.handles() = *std::move(handles);
+  if ((flags & RecordHeader::handles) == 0) return {};
+  if (beside != nullptr) {
+    partial_.handles() = std::move(*beside);
+    return {};
   }
+  auto handles = binding_->control().receive_handles(most_handles(binding_->options().trust));
+  if (!handles) return binding_->end(std::move(handles).error());
+  partial_.handles() = *std::move(handles);
   return {};
 }
 
@@ -209,7 +272,14 @@ Result<void> Receiver::append(Bytes part) {
 
 Result<std::optional<Bytes>> Receiver::view(Deadline deadline) {
   if (binding_->options().trust != Trust::equal) return std::nullopt;
-  if (!ready_ || !binding_->live()) BULKHEAD_TRY(prepare(deadline));
+  if (!ready_ || !binding_->live()) {
+    if (early_) return std::nullopt;
+    Message arrived;
+    if (BULKHEAD_TRY(prepare(arrived, deadline))) {
+      early_ = std::move(arrived);
+      return std::nullopt;
+    }
+  }
   if (reader_->caught_up()) leave_alone();
   if (!reader_->has_news()) BULKHEAD_TRY(await_news(deadline));
   const auto record = reader_->record();
@@ -235,13 +305,9 @@ Result<FdView> Receiver::readable() {
   const bool first = !binding_->readable();
   const FdView fd = BULKHEAD_TRY(binding_->watch_data());
   if (!first) return fd;
+  if (early_) binding_->readable().nudge();
+  if (!reader_) return fd;  // what comes over the socket makes it readable, `moved` too
   // From now on a publication rings: arm, and look at what came before.
-  auto met = prepare(os::no_wait);
-  if (!met) {
-    if (met.error() == ErrorKind::empty) return fd;
-    binding_->readable().nudge();
-    return fd;
-  }
   if (reader_->has_news() || no_news_now()) binding_->readable().nudge();
   return fd;
 }

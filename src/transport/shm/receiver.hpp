@@ -3,17 +3,23 @@
 // Receiver: the receiving half of an end. One thread at a time; it alone reads the control socket
 // after the hello.
 //
+// Records come as packets of that socket until the peer says that it has moved, and are read from
+// its ring from then on. What is made of them is the same.
+//
 // STATE of a larger message
 //   none -> partial    its first piece came; grows with the pieces, not with what it promises
 //   partial -> none    its last piece came: delivered whole; or it was taken back: dropped
 // A deadline in the middle keeps what has come for the next call.
 // Peer death: the control socket hangs up while nothing is there to receive.
 // TRUST: records are judged by RingReader; sizes against our own maximum; the payload is copied
-// once, before anybody judges it. In place (view) only from an equal peer.
+// once, before anybody judges it; a packet is a copy already. In place (view) only from an equal
+// peer.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/deadline.hpp>
@@ -44,8 +50,9 @@ class Receiver {
   }
 
   Result<void> receive(Message& into, Deadline deadline) {
-    if (!ready_ || !binding_->live()) [[unlikely]]
-      BULKHEAD_TRY(prepare(deadline));
+    if (!ready_ || !binding_->live()) [[unlikely]] {
+      if (BULKHEAD_TRY(prepare(into, deadline))) return {};
+    }
     if (reader_->caught_up()) leave_alone();
     if (!reader_->has_news()) {
       if (auto news = await_news(deadline); !news) [[unlikely]]
@@ -65,8 +72,12 @@ class Receiver {
   Result<FdView> readable();
 
  private:
-  /// Binds and waits for the peer's hello.
-  Result<void> prepare(Deadline deadline);
+  /// Binds, waits for the peer's hello, and receives while the peer is on the socket: then true.
+  /// False: it has moved, and the ring is to be looked at.
+  Result<bool> prepare(Message& into, Deadline deadline);
+  Result<bool> receive_packet(Message& into, Deadline deadline);
+  Result<void> enter_ring();
+  std::unexpected<Error> ended_on_socket(Error error);
 
   Result<void> await_news(Deadline deadline);
   /// `empty`, or the end if it has come; success when news has.
@@ -83,7 +94,9 @@ class Receiver {
   Result<void> take_special(Message& into, Deadline deadline);
   /// One record of a larger message, or with handles. True when the message in `partial_` is whole.
   Result<bool> take_part();
-  Result<void> begin(const RingReader::Record& record, Bytes& part);
+  /// The same, wherever the record lies. `beside`: its handles, if they came with it.
+  Result<bool> join(RecordHeader header, Bytes part, std::vector<Handle>* beside);
+  Result<void> begin(std::uint32_t flags, Bytes& part, std::vector<Handle>* beside);
   Result<void> append(Bytes part);
 
   Binding* binding_;
@@ -94,12 +107,14 @@ class Receiver {
   std::uint32_t sends_ = 0;   // of this end, at the last receive
   bool streaming_ = false;    // nothing was sent between the last two batches
   int pauses_ = 4;            // of the next back_off()
-  bool ready_ = false;        // the peer is there and no view is out
+  bool ready_ = false;        // the peer is in memory and no view is out
   bool view_out_ = false;
   bool partial_ongoing_ = false;
   Message partial_;
   std::uint64_t arrived_ = 0;
   std::uint64_t total_ = 0;
+  std::unique_ptr<std::uint64_t[]> room_;  // for a packet
+  std::optional<Message> early_;           // came while a view was asked for
 };
 
 }  // namespace bulkhead::transport::shm

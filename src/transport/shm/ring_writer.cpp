@@ -4,7 +4,7 @@
 namespace bulkhead::transport::shm {
 
 bool RingWriter::look_for_room(std::uint64_t bytes) noexcept {
-  if (!peer_ || lied_to_) return false;
+  if (lied_to_) return false;
   // Nothing that is not published can have been consumed.
   if (head_.judge(peer_.head(), published_) == PeerCursor::Seen::lie) {
     lied_to_ = true;

@@ -3,8 +3,7 @@
 // RingWriter: the sending half of a ring: room, records, publication, and whether the peer's
 // receiver is to be rung. Private to the sending thread; makes no system call except ring().
 //
-// Its own cursors are kept here and never read back from the segment. A peer that has not said
-// hello yet has consumed nothing, and whether it sleeps cannot be known: see news_for_peer().
+// Its own cursors are kept here and never read back from the segment.
 #pragma once
 
 #include <chrono>
@@ -26,17 +25,16 @@ enum class News : std::uint8_t { none, ring, closed };
 
 class RingWriter {
  public:
-  RingWriter(const OwnSegment& segment, const Bell& data_bell, std::uint64_t first_cursor) noexcept
+  RingWriter(const OwnSegment& segment, const Bell& data_bell, PeerWords peer,
+             std::uint64_t first_cursor) noexcept
       : ring_(segment.ring()),
         capacity_(segment.capacity()),
         own_(&segment.words()),
         bell_(&data_bell),
+        peer_(peer),
         tail_(first_cursor),
         published_(first_cursor),
         head_(first_cursor) {}
-
-  /// The peer's words, once its hello has come.
-  void meet(PeerWords peer) noexcept { peer_ = peer; }
 
   std::uint64_t capacity() const noexcept { return capacity_; }
   /// The largest record, and the size of the records that a larger message is cut into: small
@@ -86,7 +84,6 @@ class RingWriter {
   /// Fences, then looks whether the receiver sleeps. At most one ring for each of its epochs.
   News news_for_peer() noexcept {
     os::fence_seq_cst();
-    if (!peer_) return News::ring;
     const std::uint64_t epoch = peer_.wait_data();
     if ((epoch & 1) != 0 && epoch != rung_) [[unlikely]] {
       rung_ = epoch;

@@ -137,8 +137,10 @@ Result<PeerSegment> PeerSegment::attach(Fd file, std::uint64_t capacity, Mapping
   if (found->size != ring_offset() + capacity) return unfit("its size is not what was announced");
   auto mapping = map_or_find(file, capacity, book);
   if (!mapping) {
-    return mapping.error() == ErrorKind::exhausted ? fail(std::move(mapping).error())
-                                                   : unfit("it cannot be mapped for reading");
+    // What a descriptor that cannot be read answers is the peer's doing, all else is ours.
+    return mapping.error().code() == std::errc::permission_denied
+               ? unfit("it cannot be mapped for reading")
+               : fail(std::move(mapping).error());
   }
   // One copy; checked and then never looked at again, so a change behind our back means nothing.
   Header header;

@@ -2,8 +2,10 @@
 #include "transport/shm/sender.hpp"
 
 #include <algorithm>
+#include <new>
 #include <poll.h>
 #include <string>
+#include <utility>
 
 #include "os/poll.hpp"
 
@@ -23,7 +25,7 @@ std::unexpected<Error> refuse_size(std::size_t size, const char* of_what, std::u
 
 }  // namespace
 
-Result<void> Sender::prepare() {
+Result<void> Sender::prepare(Deadline deadline) {
   if (end_) return fail(*end_);
   if (loan_out_) {
     return fail(ErrorKind::invalid, {.operation = "send",
@@ -32,26 +34,35 @@ Result<void> Sender::prepare() {
                                      .remedy = "send or drop it first"});
   }
   BULKHEAD_TRY(binding_->bind());
-  if (!writer_) {
-    writer_.emplace(binding_->own(), binding_->data_bell(), binding_->setup().first_cursor);
-    largest_ =
-        std::min(writer_->largest_record() - header_bytes, binding_->options().max_message_bytes);
+  if (largest_ == 0) {
+    largest_ = std::min(rounded_capacity(binding_->options().capacity_bytes) / 2 - header_bytes,
+                        binding_->options().max_message_bytes);
   }
-  if (sleeper_) return {};
-  if (auto met = binding_->meet(os::no_wait); met) {
-    meet_peer();
-  } else if (met.error() != ErrorKind::empty) {
-    return met;
+  if (in_memory()) return {};
+  if (auto settled = packets_.settle(deadline); !settled) {
+    return settled.error() == ErrorKind::closed ? ended() : settled;
   }
-  return {};
+  auto met = binding_->meet(os::no_wait);
+  if (met) return move();
+  return met.error() == ErrorKind::empty ? Result<void>{} : met;
 }
 
-void Sender::meet_peer() {
+/// The next message goes through memory, if both ends can and the peer can be told now.
+Result<void> Sender::move() {
+  const auto moved = binding_->move_out();
+  if (!moved) {
+    if (moved.error() == ErrorKind::full) return {};
+    if (moved.error() == ErrorKind::closed) return ended();
+    return fail(moved.error());
+  }
+  if (!*moved) return {};
   const PeerWords peer{binding_->peer().words()};
-  writer_->meet(peer);
+  writer_.emplace(binding_->own(), binding_->data_bell(), peer, binding_->setup().first_cursor);
   sleeper_.emplace(Sleeper::For::space, binding_->own().words(), peer, binding_->space_watch(),
                    binding_->space_wakes(), binding_->control_socket(), binding_->place());
+  aside_ = {};
   ready_ = true;
+  return {};
 }
 
 Result<void> Sender::tell(News news) {
@@ -64,10 +75,12 @@ Result<void> Sender::tell(News news) {
 
 std::unexpected<Error> Sender::ended() {
   ready_ = false;
-  if (auto verdict = binding_->verdict(); !verdict) {
+  if (!in_memory()) {
+    end_ = binding_->why_gone();
+  } else if (auto verdict = binding_->verdict(); !verdict) {
     end_ = std::move(verdict).error();
   } else {
-    const bool politely = sleeper_ && PeerWords{binding_->peer().words()}.closed();
+    const bool politely = PeerWords{binding_->peer().words()}.closed();
     end_ = Error{politely ? ErrorKind::closed : ErrorKind::peer_died};
   }
   return fail(*end_);
@@ -83,15 +96,6 @@ Result<void> Sender::await_room(std::uint64_t bytes, Deadline deadline) {
                  .error();
       ready_ = false;
       return fail(*end_);
-    }
-    if (!sleeper_) {
-      // The peer's hello, when it comes, makes the descriptor readable by itself.
-      if (binding_->writable()) binding_->writable().quiet();
-      auto met = binding_->meet(deadline);
-      if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
-      if (!met) return met;
-      meet_peer();
-      continue;
     }
     if (deadline == os::no_wait) return no_room_now(bytes);
     const auto ready = [&] { return writer_->has_room(bytes) || writer_->lied_to(); };
@@ -124,11 +128,8 @@ Result<void> Sender::check(std::size_t size, std::span<Handle> handles, Deadline
   // Nothing can be taken back from a socket: what the peer takes must be known first. So many it
   // takes whoever it is, and they may go before its first use.
   if (handles.size() <= most_handles(Trust::untrusted)) return {};
-  if (!sleeper_) {
-    auto met = binding_->meet(deadline);
-    if (!met && met.error() == ErrorKind::empty) return fail(ErrorKind::full);
-    if (!met) return met;
-    meet_peer();
+  if (auto met = binding_->meet(deadline); !met) {
+    return met.error() == ErrorKind::empty ? fail(ErrorKind::full) : met;
   }
   if (handles.size() > binding_->handle_limit()) {
     return fail(ErrorKind::too_large,
@@ -139,12 +140,40 @@ Result<void> Sender::check(std::size_t size, std::span<Handle> handles, Deadline
 }
 
 Result<void> Sender::send_slowly(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
-  BULKHEAD_TRY(prepare());
+  BULKHEAD_TRY(prepare(deadline));
   BULKHEAD_TRY(check(bytes.size(), handles, deadline));
-  BULKHEAD_TRY(bytes.size() <= largest_ ? send_record(bytes, handles, deadline)
-                                        : send_pieces(bytes, handles, deadline));
+  if (!in_memory()) {
+    if (deadline == os::no_wait) BULKHEAD_TRY(check_goes_at_once(bytes.size()));
+    std::size_t done = 0;
+    auto sent = send_packets(bytes, handles, done, deadline);
+    if (!sent && !end_) packets_.take_back(done);
+    BULKHEAD_TRY(std::move(sent));
+  } else {
+    BULKHEAD_TRY(bytes.size() <= largest_ ? send_record(bytes, handles, deadline)
+                                          : send_pieces(bytes, handles, deadline));
+  }
   for (Handle& handle : handles) static_cast<void>(std::move(handle).take_fd());
   return {};
+}
+
+/// Through a socket that has room at all.
+Result<void> Sender::check_goes_at_once(std::size_t size) {
+  if (size <= binding_->socket_room()) return {};
+  const std::size_t ring = rounded_capacity(binding_->options().capacity_bytes);
+  const bool later = !binding_->stays_on_socket() && size < ring;
+  if (later) return fail(ErrorKind::full);
+  return refuse_size(size, "can go without waiting", binding_->socket_room(),
+                     "send it with a deadline, or raise ChannelOptions::capacity_bytes");
+}
+
+Result<void> Sender::send_packets(Bytes bytes, std::span<Handle> handles, std::size_t& done,
+                                  Deadline deadline) {
+  auto sent = packets_.send(bytes, handles, done, deadline);
+  if (sent) return sent;
+  if (sent.error() == ErrorKind::closed) return ended();
+  if (sent.error() != ErrorKind::full) return sent;
+  if (const Outside& outside = binding_->writable(); outside) outside.quiet();
+  return sent;
 }
 
 Result<void> Sender::send_record(Bytes bytes, std::span<Handle> handles, Deadline deadline) {
@@ -180,20 +209,29 @@ Result<void> Sender::send_pieces(Bytes bytes, std::span<Handle> handles, Deadlin
 
 Result<void> Sender::abort_part(std::size_t done) {
   if (done == 0 || end_ || !binding_->live()) return {};
+  if (!in_memory()) {
+    packets_.take_back(done);
+    return {};
+  }
   writer_->add({.size = 0, .flags = RecordHeader::abort | RecordHeader::next});
   return publish();
 }
 
 Result<void> Sender::send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) {
   if (done == 0) {
-    BULKHEAD_TRY(prepare());
-    if (bytes.size() <= largest_) return send(bytes, handles, os::no_wait);
+    BULKHEAD_TRY(prepare(os::no_wait));
+    if (in_memory() && bytes.size() <= largest_) return send(bytes, handles, os::no_wait);
     BULKHEAD_TRY(check(bytes.size(), handles, os::no_wait));
     binding_->note_send();
   } else {
     BULKHEAD_TRY(binding_->verdict());  // it may have ended since the last step
   }
-  while (done < bytes.size()) BULKHEAD_TRY(send_piece(bytes, done, handles, os::no_wait));
+  // A message goes on where it began: it moves only before the next.
+  if (!in_memory()) {
+    BULKHEAD_TRY(send_packets(bytes, handles, done, os::no_wait));
+  } else {
+    while (done < bytes.size()) BULKHEAD_TRY(send_piece(bytes, done, handles, os::no_wait));
+  }
   for (Handle& handle : handles) static_cast<void>(std::move(handle).take_fd());
   return {};
 }
@@ -269,12 +307,13 @@ Result<std::size_t> Sender::send_many(std::span<const Bytes> messages, Deadline 
 }
 
 Result<MutableBytes> Sender::loan(std::size_t size, Deadline deadline) {
-  BULKHEAD_TRY(prepare());
+  BULKHEAD_TRY(prepare(deadline));
   BULKHEAD_TRY(check(size, {}, deadline));
   if (size > largest_) {
     return refuse_size(size, "the largest loan", largest_,
                        "raise ChannelOptions::capacity_bytes, or send a copy");
   }
+  if (!in_memory()) return lend_aside(size, deadline);
   BULKHEAD_TRY(await_room(record_bytes(size), deadline));
   lent_ = static_cast<std::uint32_t>(size);
   loan_out_ = true;
@@ -282,9 +321,30 @@ Result<MutableBytes> Sender::loan(std::size_t size, Deadline deadline) {
   return MutableBytes{writer_->payload(), size};
 }
 
+Result<MutableBytes> Sender::lend_aside(std::size_t size, Deadline deadline) {
+  BULKHEAD_TRY(packets_.await_room(deadline));
+  try {
+    aside_.clear();
+    const auto room = aside_.resize(size);
+    lent_aside_ = true;
+    loan_out_ = true;
+    aside_deadline_ = deadline;
+    return room;
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorKind::exhausted, {.operation = "lend",
+                                       .object = std::to_string(size) + " bytes",
+                                       .cause = "no memory for them"});
+  }
+}
+
 Result<void> Sender::commit() {
   if (!loan_out_) return fail(no_loan_is_out());
+  const bool aside = lent_aside_;
   abandon();
+  if (aside) {
+    const Message whole = std::exchange(aside_, {});  // by now it may go through memory
+    return send(whole.bytes(), {}, aside_deadline_);
+  }
   BULKHEAD_TRY(binding_->verdict());
   binding_->note_send();
   writer_->add({.size = lent_, .flags = RecordHeader::none});
@@ -293,14 +353,19 @@ Result<void> Sender::commit() {
 
 void Sender::abandon() noexcept {
   loan_out_ = false;
-  ready_ = sleeper_.has_value();
+  lent_aside_ = false;
+  ready_ = in_memory();
 }
 
 Result<FdView> Sender::writable() {
-  BULKHEAD_TRY(prepare());
+  if (auto done = prepare(os::no_wait); !done && done.error() != ErrorKind::full) {
+    return fail(std::move(done).error());
+  }
   const bool first = !binding_->writable();
   const FdView fd = BULKHEAD_TRY(binding_->watch_space());
-  if (first && writer_->has_room(record_bytes(largest_))) binding_->writable().nudge();
+  if (first && in_memory() && writer_->has_room(record_bytes(largest_))) {
+    binding_->writable().nudge();
+  }
   return fd;
 }
 

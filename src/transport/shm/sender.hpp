@@ -2,11 +2,12 @@
 //
 // Sender: the sending half of an end. One thread at a time.
 //
-// A message that fits half the ring is one record. A larger one streams through in pieces, each
-// leaving room for the record that takes the message back when the deadline comes in the middle.
-// Handles go over the control socket before their record is published, so a receiver that sees the
-// record finds them.
-// Peer death: noticed when there is no room; a send that fits succeeds even then.
+// Until both ends have mapped memory, and where one cannot, messages go over the control socket
+// (PacketSender), loans are built aside. In memory: a message that fits half the ring is one record.
+// A larger one streams through in pieces, each leaving room for the record that takes the message
+// back when the deadline comes in the middle. Handles go over the control socket before their record
+// is published, so a receiver that sees the record finds them.
+// Peer death: noticed when there is no room; in memory a send that fits succeeds even then.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,10 @@
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/deadline.hpp>
 #include <bulkhead/handle.hpp>
+#include <bulkhead/message.hpp>
 
 #include "transport/shm/binding.hpp"
+#include "transport/shm/packet_sender.hpp"
 #include "transport/shm/ring_writer.hpp"
 #include "transport/shm/sleeper.hpp"
 
@@ -25,7 +28,7 @@ namespace bulkhead::transport::shm {
 
 class Sender {
  public:
-  explicit Sender(Binding& binding) noexcept : binding_(&binding) {}
+  explicit Sender(Binding& binding) noexcept : binding_(&binding), packets_(binding) {}
 
   /// As Link's.
   bool send_at_once(Bytes bytes) {
@@ -78,10 +81,15 @@ class Sender {
   }
   Result<void> tell(News news);
 
-  /// Binds, and takes note of a hello that has come.
-  Result<void> prepare();
-  void meet_peer();
+  /// Before each message: binds, takes note of a hello that has come, and moves to memory as soon
+  /// as both ends can.
+  Result<void> prepare(Deadline deadline);
+  bool in_memory() const noexcept { return writer_.has_value(); }
+  Result<void> move();
   Result<void> send_slowly(Bytes bytes, std::span<Handle> handles, Deadline deadline);
+  Result<void> check_goes_at_once(std::size_t size);
+  Result<void> send_packets(Bytes bytes, std::span<Handle> handles, std::size_t& done,
+                            Deadline deadline);
   Result<void> send_record(Bytes bytes, std::span<Handle> handles, Deadline deadline);
   Result<void> send_pieces(Bytes bytes, std::span<Handle> handles, Deadline deadline);
   Result<void> send_piece(Bytes whole, std::size_t& at, std::span<const Handle> handles,
@@ -93,15 +101,20 @@ class Sender {
   /// `full`, or the end if it has come; success when room has.
   Result<void> no_room_now(std::uint64_t bytes);
   std::unexpected<Error> ended();
+  Result<MutableBytes> lend_aside(std::size_t size, Deadline deadline);
 
   Binding* binding_;
-  std::optional<RingWriter> writer_;
-  std::optional<Sleeper> sleeper_;  // once the peer is there
-  std::optional<Error> end_;        // for this half: the other may still have messages to receive
-  std::size_t largest_ = 0;         // payload of one record
-  std::uint32_t lent_ = 0;          // size of the loan that is out
-  bool ready_ = false;              // the peer is there, no loan is out, no end
+  PacketSender packets_;
+  std::optional<RingWriter> writer_;  // once it has moved to memory
+  std::optional<Sleeper> sleeper_;    // with it
+  std::optional<Error> end_;          // for this half: the other may still have messages to receive
+  std::size_t largest_ = 0;           // payload of one record
+  std::uint32_t lent_ = 0;            // size of the loan that is out
+  bool ready_ = false;                // in memory, no loan is out, no end
   bool loan_out_ = false;
+  bool lent_aside_ = false;
+  Message aside_;
+  Deadline aside_deadline_ = Deadline::never();
 };
 
 }  // namespace bulkhead::transport::shm

@@ -53,7 +53,12 @@ class ShmLink final : public Link {
   Result<FdView> writable() override { return sender_.writable(); }
 
   Mechanism mechanism() const noexcept override { return Mechanism::shm; }
-  Capabilities capabilities() const noexcept override { return shm_mechanism.capabilities; }
+  Capabilities capabilities() const noexcept override {
+    Capabilities able = shm_mechanism.capabilities;
+    able.in_place = !binding_.stays_on_socket();
+    return able;
+  }
+  ShmWays ways() const { return binding_.ways(); }
   Peer peer() const noexcept override { return binding_.credentials(); }
 
   void close() noexcept override { binding_.close(); }
@@ -105,6 +110,10 @@ Result<std::unique_ptr<Link>> adopt_shm(Fd control_socket, const ChannelOptions&
                  .cause = "not a connected Unix socket of type SOCK_SEQPACKET"});
   }
   return std::make_unique<ShmLink>(std::move(control_socket), options, setup);
+}
+
+ShmWays shm_ways(const Link& shm_link) noexcept {
+  return dynamic_cast<const ShmLink&>(shm_link).ways();
 }
 
 const MechanismEntry shm_mechanism{
