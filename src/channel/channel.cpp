@@ -42,6 +42,11 @@ template <class Call> auto guarded(Call&& call) -> decltype(call()) {
 #endif
 }
 
+Result<void> check_urgent(const Message& message) {
+  if (message.handles().empty()) return {};
+  return fail(ErrorKind::unsupported, {.cause = "handles and a priority in one message"});
+}
+
 }  // namespace
 
 Loan::~Loan() {
@@ -72,23 +77,22 @@ Channel::~Channel() {
 }
 
 Result<void> detail::ChannelState::send(Message& message, Deadline deadline) {
-  auto sent = guarded([&] {
-    if (message.priority() != 0) return send_urgent(message, deadline);
-    return link->send(message.bytes(), message.handles(), deadline);
+  auto sent = guarded([&]() -> Result<void> {
+    if (message.priority() == 0) [[likely]]
+      return link->send(message.bytes(), message.handles(), deadline);
+    BULKHEAD_TRY(check_urgent(message));
+    return link->send_urgent(message.bytes(), message.priority(), deadline);
   });
   if (sent && !message.handles().empty()) message.handles().clear();
   return tell(*this, std::move(sent), "send", deadline);
 }
 
-Result<void> detail::ChannelState::send_urgent(const Message& message, Deadline deadline) {
-  if (!message.handles().empty()) {
-    return fail(ErrorKind::unsupported, {.cause = "handles and a priority in one message"});
-  }
-  return link->send_urgent(message.bytes(), message.priority(), deadline);
-}
-
 Result<void> detail::ChannelState::send_part(Message& message, std::size_t& done) {
-  auto sent = guarded([&] { return link->send_part(message.bytes(), message.handles(), done); });
+  auto sent = guarded([&]() -> Result<void> {
+    if (message.priority() == 0) return link->send_part(message.bytes(), message.handles(), done);
+    BULKHEAD_TRY(check_urgent(message));
+    return link->send_urgent_part(message.bytes(), message.priority(), done);
+  });
   if (sent && !message.handles().empty()) message.handles().clear();
   return tell(*this, std::move(sent), "send", no_wait);
 }

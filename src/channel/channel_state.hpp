@@ -63,7 +63,6 @@ struct ChannelState {
   Error explain(Error error, std::string_view operation, Deadline deadline);
 
  private:
-  Result<void> send_urgent(const Message& message, Deadline deadline);
   std::string name() const;
   std::optional<Error> ask_obituary(std::string_view operation, Deadline deadline);
 

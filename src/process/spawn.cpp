@@ -46,6 +46,17 @@ struct Belongings {
   std::vector<Handle> handles;
 };
 
+/// A role's own end of a channel must work behind its filter and in its namespaces.
+Result<void> check_channels(SpawnOptions& options) {
+  const Sandbox& sandbox = options.sandbox;
+  if (sandbox.calls == Sandbox::Calls::all && sandbox.namespaces == Sandbox::Need::off) return {};
+  BULKHEAD_TRY(transport::check_fits_sandbox(options.mechanism));
+  for (const auto& item : options.channels.items()) {
+    BULKHEAD_TRY(transport::check_fits_sandbox(item.thing.mechanism()));
+  }
+  return {};
+}
+
 template <class T>
 Result<void> pack(HandOver<T>& from, std::vector<std::string>& names, std::vector<Handle>& into) {
   for (auto& [name, thing] : from.items()) {
@@ -151,6 +162,7 @@ Channel watched(std::shared_ptr<ProcessState> state, std::unique_ptr<transport::
 Result<Process> spawn_process(detail::RoleEntry entry, std::string_view role,
                               SpawnOptions& options) {
   if (!origin()->executable) return fail(origin()->failure);
+  BULKHEAD_TRY(check_channels(options));
   const std::uint64_t offset = BULKHEAD_TRY(offset_of(entry));
   const bool confined = options.sandbox.confines();
   options.channel.trust =

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <initializer_list>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -74,11 +76,26 @@ void descriptors(Entries& list) {
   // none to ask about, without one the metadata of files can be read.
   list.push_back({"newfstatat", {is_int(3, AT_EMPTY_PATH)}});
   // No locks and no F_SETOWN, which sends signals.
-  allow_values(
-      list, "fcntl", 1,
-      {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS, F_GET_SEALS});
+  allow_values(list, "fcntl", 1,
+               {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_ADD_SEALS,
+                F_GET_SEALS, F_GETPIPE_SZ});
   // Is it a terminal, how wide, how much is there; never TIOCSTI.
   allow_values(list, "ioctl", 1, {TCGETS, TIOCGWINSZ, FIONBIO, FIONREAD});
+}
+
+/// What channels ask for that were handed to the role (docs/sandbox.md, "Channels"). They do without,
+/// or say in words that they cannot: so these are answers, and the role lives.
+void channels_do_without(Entries& list) {
+  // A larger pipe is memory of the kernel's that no limit of ours counts.
+  list.push_back({"fcntl", {is_int(1, F_SETPIPE_SZ)}, EPERM});
+  // The end of a pipe marks its close in the pipe's mode. The filter sees a number and not whether a
+  // pipe is behind it: the same call would open a file of this user's to others, or give it set-uid.
+  answer(list, EPERM, {"fchmod"});
+  // It takes a path, and tells of files that cannot be opened. Logs look by a timer instead.
+  answer(list, EPERM, {"inotify_init1"});
+  // The first that an end of a queue calls. System V finds queues by a number, any queue of this
+  // user's; POSIX ones need the two above.
+  answer(list, EPERM, {"msgctl", "mq_getsetattr"});
 }
 
 void sockets_given(Entries& list) {
@@ -98,6 +115,8 @@ void sockets_given(Entries& list) {
         so_passrights}) {
     list.push_back({"setsockopt", {is_int(1, SOL_SOCKET), is_int(2, option)}});
   }
+  // How much may be under way to this end of a connection that it was given.
+  list.push_back({"setsockopt", {is_int(1, IPPROTO_TCP), is_int(2, TCP_WINDOW_CLAMP)}});
 }
 
 void memory(Entries& list) {
@@ -271,6 +290,7 @@ std::vector<Entry> profile(const Sandbox& sandbox) {
   Entries list;
   descriptors(list);
   sockets_given(list);
+  channels_do_without(list);
   memory(list);
   threads(list, sandbox.threads);
   clocks_and_signals(list);

@@ -102,6 +102,14 @@ Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options
   return one_way(std::move(link), options.direction);
 }
 
+Result<void> check_fits_sandbox(Mechanism mechanism) {
+  const auto* entry = entry_of(mechanism);
+  if (entry == nullptr || entry->unfit_for_sandbox == nullptr) return {};
+  return unsupported("an end of " + std::string{to_string(mechanism)} +
+                         " cannot be used in a sandbox: " + entry->unfit_for_sandbox,
+                     "hand over a shm, unix or pipe channel");
+}
+
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
                                          bool other_users) {
   const Mechanism mechanism = BULKHEAD_TRY(address.mechanism());

@@ -41,6 +41,11 @@ class Link {
     return send(bytes, handles, no_wait);
   }
   virtual void abort_part(std::size_t done) noexcept { static_cast<void>(done); }
+  /// The same of a message with a priority. Mechanisms that cut messages in pieces have their own.
+  virtual Result<void> send_urgent_part(Bytes bytes, unsigned priority, std::size_t& done) {
+    static_cast<void>(done);
+    return send_urgent(bytes, priority, no_wait);
+  }
   /// How many were sent; fewer only when the deadline came.
   virtual Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline);
   /// One message, replacing what `into` held.
@@ -111,6 +116,8 @@ Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_pair(
 Result<std::unique_ptr<Link>> connect(const Address& address, Deadline deadline,
                                       const ChannelOptions& options);
 Result<std::unique_ptr<Link>> adopt(Handle handle, const ChannelOptions& options);
+/// `unsupported`, with the reason, when an end of `mechanism` cannot be used in a sandbox.
+Result<void> check_fits_sandbox(Mechanism mechanism);
 Result<std::unique_ptr<Acceptor>> listen(const Address& address, const ChannelOptions& options,
                                          bool other_users);
 

@@ -30,6 +30,8 @@ struct MechanismEntry {
                                            const ChannelOptions& options);
   Result<std::unique_ptr<Acceptor>> (*listen)(const std::string& name,
                                               const ChannelOptions& options, bool other_users);
+  /// Its ends need calls that no sandbox allows (sandbox/profile.cpp).
+  const char* unfit_for_sandbox = nullptr;
 };
 
 extern const MechanismEntry inproc_mechanism;

@@ -24,6 +24,10 @@ class OneWayLink final : public Link {
     return link_->send_part(bytes, handles, done);
   }
   void abort_part(std::size_t done) noexcept override { link_->abort_part(done); }
+  Result<void> send_urgent_part(Bytes bytes, unsigned priority, std::size_t& done) override {
+    BULKHEAD_TRY(expect_sends());
+    return link_->send_urgent_part(bytes, priority, done);
+  }
   Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline) override {
     BULKHEAD_TRY(expect_sends());
     return link_->send_many(messages, deadline);

@@ -274,6 +274,7 @@ const MechanismEntry posix_mq_mechanism{
     .adopt = posix_mq::adopt,
     .connect = posix_mq::connect,
     .listen = posix_mq::listen_at,
+    .unfit_for_sandbox = "it tells of its close by the mode of its queue and hears by its path",
 };
 
 }  // namespace bulkhead::transport

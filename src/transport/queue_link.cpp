@@ -151,11 +151,16 @@ Result<void> QueueLink::send_urgent(Bytes bytes, unsigned priority, Deadline dea
 }
 
 Result<void> QueueLink::send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) {
+  if (!handles.empty()) return check_send(bytes.size(), handles);
+  return send_urgent_part(bytes, 0, done);
+}
+
+Result<void> QueueLink::send_urgent_part(Bytes bytes, unsigned priority, std::size_t& done) {
   if (done == 0) {
-    BULKHEAD_TRY(check_send(bytes.size(), handles));
+    BULKHEAD_TRY(check_send(bytes.size(), {}));
     BULKHEAD_TRY(pay_abort(no_wait));
   }
-  return send_all(bytes, 0, done, no_wait);
+  return send_all(bytes, std::min(priority, Message::most_priority), done, no_wait);
 }
 
 /// As many of them as one unit holds, which is at least two, in one.
@@ -265,7 +270,7 @@ Result<QueueLink::Woken> QueueLink::after_empty(bool& armed, Deadline deadline) 
     return Woken::by_queue;
   }
   if (deadline == no_wait) return fail(ErrorKind::empty);
-  wait_first_ = true;
+  nap_.slept();
   armed = false;
   const auto woken = BULKHEAD_TRY(await_unit(deadline));
   look_ = woken == Woken::by_end;
@@ -278,11 +283,9 @@ Result<void> QueueLink::receive(Message& into, Deadline deadline) {
   if (ended_) return fail(*ended_);
   BULKHEAD_TRY(expect_receives());
   if (reader_->next_of_batch(into)) return {};
-  bool armed = wait_first_ && arm_unit(deadline);
-  if (wait_first_ && !armed && deadline != no_wait) {
-    look_ = BULKHEAD_TRY(await_unit(deadline)) == Woken::by_end;
-  }
-  wait_first_ = false;
+  const bool waits = deadline != no_wait && nap_.expects();
+  bool armed = waits && arm_unit(deadline);
+  if (waits && !armed) look_ = BULKHEAD_TRY(await_unit(deadline)) == Woken::by_end;
   for (int steps = 1;; ++steps) {
     if (closed_) return fail(ErrorKind::closed);
     const auto delivered = read_unit(into);

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "transport/aside.hpp"
+#include "transport/nap.hpp"
 #include "transport/queue_reader.hpp"
 
 namespace bulkhead::transport {
@@ -26,6 +27,7 @@ class QueueLink : public LinkWithoutMemory {
   Result<void> send_urgent(Bytes bytes, unsigned priority, Deadline deadline) final;
   Result<void> send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) final;
   void abort_part(std::size_t done) noexcept final;
+  Result<void> send_urgent_part(Bytes bytes, unsigned priority, std::size_t& done) final;
   Result<std::size_t> send_many(std::span<const Bytes> messages, Deadline deadline) final;
   Result<void> receive(Message& into, Deadline deadline) final;
   Result<void> bind(Deadline) final { return bind(); }
@@ -104,7 +106,7 @@ class QueueLink : public LinkWithoutMemory {
   std::optional<Error> ended_;
   bool look_ = false;              // the waiting told of an end
   std::optional<Error> seen_end_;  // and it is one; the queue is looked at once more
-  bool wait_first_ = false;        // the last unit had to be waited for: so will the next
+  NapHabit nap_;
 };
 
 }  // namespace bulkhead::transport

@@ -482,6 +482,11 @@ bool is_packet_socket(FdView socket) {
 }
 
 Result<std::unique_ptr<Link>> adopt_socket(Fd socket, const ChannelOptions& options) {
+  msginfo limits{};
+  // In a sandbox, which answers this call so whatever is asked.
+  if (::msgctl(0, IPC_INFO, reinterpret_cast<msqid_ds*>(&limits)) < 0 && errno == EPERM) {
+    BULKHEAD_TRY(check_fits_sandbox(Mechanism::sysv_mq));
+  }
   if (!is_packet_socket(socket)) {
     return fail(ErrorKind::invalid, {.operation = "adopt",
                                      .object = "descriptor",
@@ -593,6 +598,7 @@ const MechanismEntry sysv_mq_mechanism{
         },
     .connect = sysv_mq::connect,
     .listen = sysv_mq::listen,
+    .unfit_for_sandbox = "it finds queues by their numbers, which lead to all of this user's",
 };
 
 }  // namespace bulkhead::transport
