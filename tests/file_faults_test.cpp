@@ -112,7 +112,7 @@ TEST_F(file_faults, of_a_write_leave_the_log_readable_and_it_goes_on) {
     auto log = or_throw(writer(folder_));
     ASSERT_TRUE(log.send(as_bytes("before"), 20s));
     std::jthread{[&] {
-      deny({SYS_pwritev, SYS_pwritev2}, ENOSPC);
+      deny({SYS_pwrite64, SYS_pwritev, SYS_pwritev2}, ENOSPC);
       EXPECT_EQ(log.send(as_bytes("no room"), 20s).error(), ErrorKind::exhausted);
     }}.join();
     ASSERT_TRUE(log.send(as_bytes("room again"), 20s));

@@ -87,8 +87,11 @@ Result<void> write_at(FdView file, std::uint64_t offset, std::span<iovec> parts,
       continue;
     }
     const auto count = static_cast<int>(std::min<std::size_t>(parts.size(), IOV_MAX));
-    const auto put = retry_eintr(
-        [&] { return ::pwritev(file.native(), parts.data(), count, static_cast<off_t>(offset)); });
+    const auto at = static_cast<off_t>(offset);
+    const auto put = retry_eintr([&] {
+      if (count > 1) return ::pwritev(file.native(), parts.data(), count, at);
+      return ::pwrite(file.native(), parts.front().iov_base, parts.front().iov_len, at);
+    });
     if (put < 0) return write_failed(path);
     offset += static_cast<std::uint64_t>(put);
     for (auto left = static_cast<std::size_t>(put); left > 0;) {

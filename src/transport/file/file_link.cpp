@@ -208,6 +208,12 @@ Result<void> FileLink::poll(Deadline deadline) {
   {
     const std::lock_guard guard{reading_};
     if (closed_) return fail(ErrorKind::closed);
+    if (deadline == no_wait && parts_.life && !epoll_) {
+      // The file has just been looked at, and there is no descriptor to make quiet.
+      if (look_at_life() == Fate::open) return fail(ErrorKind::empty);
+      must_look_ = true;
+      return {};
+    }
     const FdView peer = parts_.life ? parts_.life.view() : writer_->pidfd();
     fds = {pollfd{watch_->fd().native(), POLLIN, 0}, pollfd{bell_.view().native(), POLLIN, 0},
            pollfd{peer.native(), POLLIN, 0}};
@@ -231,12 +237,13 @@ Result<void> FileLink::poll(Deadline deadline) {
 Result<void> FileLink::receive(Message& into, Deadline deadline) {
   BULKHEAD_TRY(use());
   if (!parts_.in) return one_way("sends");
-  for (;;) {
+  for (bool polled = false;;) {
     {
       const std::lock_guard guard{reading_};
       if (BULKHEAD_TRY(try_next(into))) [[likely]]
         return {};
       BULKHEAD_TRY(parts_.in->store());
+      if (polled && deadline == no_wait) return fail(ErrorKind::empty);
       if (!watch_) {
         BULKHEAD_TRY(watch());
         must_look_ = true;
@@ -245,6 +252,7 @@ Result<void> FileLink::receive(Message& into, Deadline deadline) {
       if (epoll_) BULKHEAD_TRY(show(parts_.life ? parts_.life.view() : writer_->pidfd()));
     }
     BULKHEAD_TRY(poll(deadline));
+    polled = true;
   }
 }
 

@@ -17,18 +17,21 @@ struct CursorRecord {
   static constexpr std::uint64_t right_magic = 0x0a315255434b4842;
 
   std::uint64_t magic = right_magic;
-  std::uint16_t version = 1;
+  std::uint16_t version = 2;
   std::uint16_t zero = 0;
   std::uint32_t crc = 0;
   std::uint64_t salt = 0;
   std::uint64_t first = 0;
   std::uint64_t offset = 0;
   std::uint64_t sequence = 0;
+  std::uint32_t epoch = 0;
+  std::uint32_t epoch_is_known = 0;
 
   Bytes bytes() const noexcept { return {reinterpret_cast<const std::byte*>(this), sizeof *this}; }
 };
-static_assert(sizeof(CursorRecord) == 48 && std::is_trivially_copyable_v<CursorRecord>);
+static_assert(sizeof(CursorRecord) == 56 && std::is_trivially_copyable_v<CursorRecord>);
 static_assert(offsetof(CursorRecord, crc) == 12 && offsetof(CursorRecord, sequence) == 40);
+static_assert(offsetof(CursorRecord, epoch) == 48);
 
 std::uint32_t checksum(CursorRecord record) {
   record.crc = 0;
@@ -86,7 +89,7 @@ Result<void> LogReader::load_cursor() {
                                      .cause = "the cursor is damaged",
                                      .remedy = "remove it to read from the oldest message again"});
   }
-  if (record.version != 1) {
+  if (record.version != 2) {
     return fail(ErrorKind::incompatible,
                 {.operation = "read",
                  .object = path,
@@ -102,6 +105,7 @@ Result<void> LogReader::load_cursor() {
                             record.offset <= BULKHEAD_TRY(os::size_of(segment_->file(), path));
     if (at_the_end || (found == Segment::Found::record && header.sequence == sequence_)) {
       offset_ = record.offset;
+      if (record.epoch_is_known == 1) epoch_ = record.epoch;
       return {};
     }
   }
@@ -116,6 +120,8 @@ Result<void> LogReader::store() {
     record.salt = segment_->salt();
     record.first = segment_->first();
     record.offset = offset_;
+    record.epoch = epoch_.value_or(0);
+    record.epoch_is_known = epoch_ ? 1 : 0;
   }
   record.crc = checksum(record);
   BULKHEAD_TRY(os::replace_file(folder_ + "/" + options_.cursor + ".cursor", record.bytes(),
@@ -135,6 +141,7 @@ Result<bool> LogReader::open_segment(std::uint64_t first) {
   if (opened.segment.first() != first) return fail(opened.segment.damage(0));
   segment_.emplace(std::move(opened.segment));
   offset_ = sizeof(SegmentHeader);
+  epoch_.reset();
   return true;
 }
 
@@ -233,14 +240,14 @@ Result<LogReader::Got> LogReader::next(Message& into) {
     RecordHeader header;
     auto found = BULKHEAD_TRY(segment_->look(at, header));
     using enum Segment::Found;
-    if (found == record && !in_pieces && (header.flags & RecordHeader::end) != 0 &&
-        header.sequence == sequence_) {
+    if (found == record && !in_pieces && header.has(RecordHeader::end) &&
+        header.sequence == sequence_ && header.follows(epoch_)) {
       if (!BULKHEAD_TRY(follow_end())) return Got::nothing;
       continue;
     }
-    const bool fits = header.sequence == sequence_ &&
-                      ((header.flags & RecordHeader::next) != 0) == in_pieces &&
-                      (header.flags & (RecordHeader::end | RecordHeader::aside)) == 0;
+    const bool fits = header.sequence == sequence_ && header.follows(epoch_) &&
+                      header.has(RecordHeader::next) == in_pieces &&
+                      !header.has(RecordHeader::end | RecordHeader::aside);
     if (found == record && !fits) found = damage;
     Message& whole = in_pieces ? partial_ : into;
     const std::size_t before = in_pieces ? partial_.size() : 0;
@@ -263,7 +270,7 @@ Result<LogReader::Got> LogReader::next(Message& into) {
     }
     if (found != record) return no_record(found);
     const std::uint64_t behind = at + record_bytes(header.size);
-    if ((header.flags & RecordHeader::more) != 0) {
+    if (header.has(RecordHeader::more)) {
       if (!in_pieces) partial_ = std::move(into);
       partial_at_ = behind;
       partial_crc_ = header.payload_crc;
@@ -272,6 +279,7 @@ Result<LogReader::Got> LogReader::next(Message& into) {
     if (in_pieces) into = std::move(partial_);
     partial_at_ = 0;
     partial_crc_ = 0;
+    epoch_ = header.epoch();
     offset_ = behind;
     ++sequence_;
     if (folder_.empty()) give_back();

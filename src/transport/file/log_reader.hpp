@@ -8,15 +8,17 @@
 // reading goes on at the oldest. Damage is `corrupt` with file and offset, and the place stays
 // before it. A torn tail is the end, as long as no later segment says that it cannot be.
 //
-// LAYOUT of a cursor (48 bytes, native byte order), FOLDER/NAME.cursor, replaced as a whole
+// LAYOUT of a cursor (56 bytes, native byte order), FOLDER/NAME.cursor, replaced as a whole
 //   0   8  magic     "BHKCUR1\n"
-//   8   2  version   1
+//   8   2  version   2
 //   10  2  zero
-//   12  4  crc       CRC32C of these 48 bytes with this field 0
+//   12  4  crc       CRC32C of these 56 bytes with this field 0
 //   16  8  salt      of the segment
 //   24  8  first     of the segment
 //   32  8  offset    where the message that comes next begins
 //   40  8  sequence  of it
+//   48  4  epoch     of the record before it (record.hpp)
+//   52  4  1 when that is known
 // Stored when the reader has found nothing more, every `store_every` messages, and at its close:
 // after a crash of the reader those since then come again.
 #pragma once
@@ -76,6 +78,7 @@ class LogReader {
   std::optional<Segment> segment_;
   std::uint64_t offset_ = sizeof(SegmentHeader);  // of the message `sequence_`
   std::uint64_t sequence_ = 0;                    // 0: whatever is the oldest
+  std::optional<std::uint32_t> epoch_;            // of the message before it, if that was read
   std::uint64_t stored_ = 0;
   std::uint64_t lost_ = 0;
   std::uint64_t given_back_ = 0;

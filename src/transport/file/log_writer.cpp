@@ -18,7 +18,13 @@ constexpr std::size_t most_parts = 1000;
 /// How far the limit on the size of files is looked ahead.
 constexpr std::uint64_t limit_step = 1 << 20;
 
-iovec part(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
+/// A larger payload is written from where it is.
+constexpr std::size_t most_copied = 2048;
+
+/// All but 0, which is nobody's.
+std::uint32_t new_epoch() noexcept {
+  return static_cast<std::uint32_t>(os::random_word() >> 40) | 1;
+}
 
 }  // namespace
 
@@ -30,6 +36,7 @@ Result<LogWriter> LogWriter::open(const std::string& folder, const LogOptions& o
   Fd file = BULKHEAD_TRY(os::open_file(path, O_RDWR | O_CREAT));
   writer.owner_.emplace(BULKHEAD_TRY(os::FileOwner::take(std::move(file), 0, path)));
   BULKHEAD_TRY(writer.recover());
+  writer.epoch_ = new_epoch();
   writer.last_sync_ = std::chrono::steady_clock::now();
   BULKHEAD_TRY(writer.owner_->open());
   return writer;
@@ -46,6 +53,7 @@ Result<LogWriter> LogWriter::on(Fd file, const LogOptions& options) {
   writer.salt_ = opened.segment.salt();
   writer.size_ = end.offset;
   writer.next_sequence_ = end.next_sequence;
+  writer.epoch_ = new_epoch();
   writer.last_sync_ = std::chrono::steady_clock::now();
   writer.file_ = std::move(opened.segment).take_file();
   return writer;
@@ -131,7 +139,10 @@ void LogWriter::drop_old_segments() noexcept {
 
 Result<void> LogWriter::rotate() {
   if (folder_.empty() || size_ < options_.segment_bytes) return {};
-  RecordHeader end{.sequence = next_sequence_, .flags = RecordHeader::end, .synced = synced_};
+  RecordHeader end{.sequence = next_sequence_,
+                   .flags = RecordHeader::end | epoch_ << RecordHeader::epoch_shift,
+                   .synced = synced_};
+  if (opens_) end.flags |= RecordHeader::opens;
   end.crc = header_crc(end, salt_);
   BULKHEAD_TRY(os::check_size_limit(size_ + sizeof end, path_));
   const Bytes bytes{reinterpret_cast<const std::byte*>(&end), sizeof end};
@@ -147,6 +158,13 @@ Result<void> LogWriter::rotate() {
   return {};
 }
 
+void LogWriter::stage(Bytes bytes) {
+  if (bytes.empty()) return;
+  if (parts_.empty() || parts_.back().iov_base != nullptr) parts_.push_back({nullptr, 0});
+  parts_.back().iov_len += bytes.size();
+  staged_.insert(staged_.end(), bytes.begin(), bytes.end());
+}
+
 void LogWriter::prepare(Bytes message) {
   std::uint32_t crc = 0;
   for (std::size_t from = 0;;) {
@@ -155,15 +173,21 @@ void LogWriter::prepare(Bytes message) {
     crc = os::crc32c(some, crc);
     RecordHeader header{.size = static_cast<std::uint32_t>(some.size()),
                         .sequence = next_sequence_,
+                        .flags = epoch_ << RecordHeader::epoch_shift,
                         .payload_crc = crc,
                         .synced = synced_};
-    header.flags = (last ? 0U : std::uint32_t{RecordHeader::more}) |
-                   (from > 0 ? std::uint32_t{RecordHeader::next} : 0U);
+    if (!last) header.flags |= RecordHeader::more;
+    if (from > 0) header.flags |= RecordHeader::next;
+    if (opens_ && records_.empty()) header.flags |= RecordHeader::opens;
     header.crc = header_crc(header, salt_);
-    headers_.push_back(header);
-    parts_.push_back(part(nullptr, header_bytes));  // its place is known when all are there
-    parts_.push_back(part(some.data(), some.size()));
-    parts_.push_back(part(zeros.data(), (8 - some.size() % 8) % 8));
+    stage({reinterpret_cast<const std::byte*>(&header), sizeof header});
+    if (some.size() <= most_copied) {
+      stage(some);
+    } else {
+      parts_.push_back({const_cast<std::byte*>(some.data()), some.size()});
+    }
+    stage(Bytes{zeros}.first((8 - some.size() % 8) % 8));
+    records_.push_back({record_bytes(some.size()), last});
     prepared_bytes_ += record_bytes(some.size());
     from += some.size();
     if (last) break;
@@ -177,10 +201,10 @@ Result<std::size_t> LogWriter::keep_whole_ones() {
   std::size_t messages = 0;
   std::uint64_t end = size_;
   std::uint64_t whole = size_;
-  for (const RecordHeader& header : headers_) {
-    end += record_bytes(header.size);
+  for (const Prepared& record : records_) {
+    end += record.bytes;
     if (end > there) break;
-    if ((header.flags & RecordHeader::more) != 0) continue;
+    if (!record.ends_message) continue;
     ++messages;
     whole = end;
   }
@@ -191,7 +215,12 @@ Result<std::size_t> LogWriter::keep_whole_ones() {
 
 /// How many of the `messages` that were prepared have been written; an error when none was.
 Result<std::size_t> LogWriter::write_prepared(std::size_t messages) {
-  for (std::size_t i = 0; i < headers_.size(); ++i) parts_[3 * i].iov_base = &headers_[i];
+  std::byte* staged = staged_.data();
+  for (iovec& part : parts_) {
+    if (part.iov_base != nullptr) continue;
+    part.iov_base = staged;
+    staged += part.iov_len;
+  }
   Result<void> written;
   if (size_ + prepared_bytes_ > limit_checked_) {
     limit_checked_ = size_ + prepared_bytes_ + limit_step;
@@ -211,10 +240,12 @@ Result<std::size_t> LogWriter::write_prepared(std::size_t messages) {
   } else {
     kept = 0;
   }
-  headers_.clear();
+  records_.clear();
+  staged_.clear();
   parts_.clear();
   prepared_bytes_ = 0;
   if (!kept) return broken(kept.error());
+  if (*kept > 0) opens_ = false;
   next_sequence_ -= messages - *kept;
   if (*kept == 0) return fail(std::move(written).error());
   return kept;

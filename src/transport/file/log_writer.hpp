@@ -56,6 +56,7 @@ class LogWriter {
   void drop_old_segments() noexcept;
   Result<void> rotate();
   void prepare(Bytes message);
+  void stage(Bytes bytes);
   Result<std::size_t> write_prepared(std::size_t messages);
   Result<std::size_t> keep_whole_ones();
   Result<void> sync_if_due();
@@ -75,7 +76,17 @@ class LogWriter {
   std::chrono::steady_clock::time_point last_sync_;
   std::optional<Error> broken_;
 
-  std::vector<RecordHeader> headers_;
+  std::uint32_t epoch_ = 0;
+  bool opens_ = true;  // nothing has been written in this epoch
+
+  // What the next write is made of. Headers, padding and small payloads stand together in staged_;
+  // a part without an address is the next of those.
+  struct Prepared {
+    std::uint64_t bytes;
+    bool ends_message;
+  };
+  std::vector<Prepared> records_;
+  std::vector<std::byte> staged_;
   std::vector<iovec> parts_;
   std::uint64_t prepared_bytes_ = 0;
 };

@@ -144,17 +144,18 @@ Result<Segment::End> Segment::scan(std::uint64_t offset, std::uint64_t sequence,
   std::unique_ptr<std::byte[]> payload;
   std::uint32_t crc = 0;
   bool in_pieces = false;
+  std::optional<std::uint32_t> epoch;
   for (std::uint64_t at = offset; end.next_sequence < until;) {
     RecordHeader header;
     Found found = BULKHEAD_TRY(look(at, header));
     if (found == Found::record && header.sequence == end.next_sequence &&
-        (header.flags & RecordHeader::end) != 0) {
+        header.has(RecordHeader::end) && header.follows(epoch)) {
       end.ended = !in_pieces;
       return end;
     }
-    const bool fits = header.sequence == end.next_sequence &&
-                      ((header.flags & RecordHeader::next) != 0) == in_pieces &&
-                      (header.flags & RecordHeader::aside) == 0;
+    const bool fits = header.sequence == end.next_sequence && header.follows(epoch) &&
+                      header.has(RecordHeader::next) == in_pieces &&
+                      !header.has(RecordHeader::end | RecordHeader::aside);
     if (found == Found::record && !fits) found = Found::damage;
     if (found == Found::record) {
       if (!payload) payload = std::make_unique_for_overwrite<std::byte[]>(most_payload);
@@ -170,7 +171,8 @@ Result<Segment::End> Segment::scan(std::uint64_t offset, std::uint64_t sequence,
       break;
     }
     at += record_bytes(header.size);
-    in_pieces = (header.flags & RecordHeader::more) != 0;
+    in_pieces = header.has(RecordHeader::more);
+    epoch = header.epoch();
     crc = in_pieces ? header.payload_crc : 0;
     if (in_pieces) continue;
     end.offset = at;

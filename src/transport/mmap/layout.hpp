@@ -87,13 +87,15 @@ template <class T> std::uint32_t checksum(T value) noexcept {
   return os::crc32c({reinterpret_cast<const std::byte*>(&value), sizeof value});
 }
 
+/// No record of a ring has others; there are no epochs, as a ring's cursor says what is a message.
+inline constexpr std::uint32_t most_flags = 15;
+
 /// Changes with anything that both ends must agree about.
 constexpr std::uint64_t layout_hash() noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::uint64_t fact :
-       {std::uint64_t{sizeof(RingHeader)}, ring_offset, cursor_offset,
-        std::uint64_t{sizeof(Cursor)}, std::uint64_t{sizeof(Aside)},
-        std::uint64_t{file::header_bytes}, std::uint64_t{file::RecordHeader::all_flags}}) {
+  for (const std::uint64_t fact : {std::uint64_t{sizeof(RingHeader)}, ring_offset, cursor_offset,
+                                   std::uint64_t{sizeof(Cursor)}, std::uint64_t{sizeof(Aside)},
+                                   std::uint64_t{file::header_bytes}, std::uint64_t{most_flags}}) {
     hash = (hash ^ fact) * 0x100000001b3;
   }
   return hash;
