@@ -6,9 +6,8 @@
 //
 //   Sender    the sending thread of end A
 //   Receiver  the receiving thread of end B
-//   Greeter   the other thread of end A, when it is the one that waits for B's hello
 //   Machine   the processors' store buffers, and the kernel's clean-up after a death
-//   Killer    kills A or B, at any moment or never
+//   Killer    kills A or B, at any moment
 //   Observer  says what must not be
 //
 // Memory. A store goes into its thread's buffer and is seen later; a load reads memory at once. A
@@ -22,15 +21,17 @@
 // any time after the fence, as the load does.
 //
 // A unit stands for the bytes of the smallest record; a record has one or two.
+//
+// scripts/model changes the lines that have an @ mark, one at a time (mutations.txt).
 
 #ifndef MESSAGES
 #define MESSAGES 3
 #endif
-#define CAPACITY 4  // units; a record has at most half
+#define CAPACITY 4  // units
 #ifndef LARGEST
-#define LARGEST 2  // units of a record; 1 where only the bells matter
+#define LARGEST 2  // units of a record, at most half the capacity; 1 where only bells matter
 #endif
-#define KEEPS 2     // consumed units that are given back at once; fewer may be kept: less than half
+#define KEEPS 2  // @keeps: consumed units that are given back at once; fewer may be kept: less than half
 #ifndef TIMEOUTS
 #define TIMEOUTS 0  // deadlines that come while a thread sleeps
 #endif
@@ -43,8 +44,8 @@
 #ifndef CRASHES
 #define CRASHES 0
 #endif
-#ifndef GREETER
-#define GREETER 0  // 1: another thread of A polls for the hello
+#ifndef MOVES
+#define MOVES 0  // 1: the channel begins on its socket and moves to memory, at any message or never
 #endif
 #ifndef SOCKET_BELL
 #define SOCKET_BELL 0  // 1: the peer is not trusted: bells are sockets, which can be full
@@ -55,7 +56,7 @@
 
 // What lies in the two segments.
 byte tail, head, wait_data, wait_space;
-bool closed_a, closed_b;
+bool closed_a, closed_b, mapped_b;
 byte slot[CAPACITY];
 
 // Store buffers: which word, what value. Those of slots are SLOT and its place.
@@ -64,6 +65,7 @@ byte slot[CAPACITY];
 #define WAIT_DATA 2
 #define WAIT_SPACE 3
 #define CLOSED 4
+#define MAPPED 5
 #define SLOT 8
 #define SLOT_0 8
 #define SLOT_1 9
@@ -73,20 +75,21 @@ chan stored_a = [4] of { byte, byte };
 chan stored_b = [4] of { byte, byte };
 
 // What the kernel knows. A bell: how often it was rung (an eventfd: 1), and whether its edge is
-// queued in the sleeper's epoll descriptor. The control socket: the hello that B has sent, and the
-// hang-up, which both ends see.
+// queued in the sleeper's epoll descriptor. The control socket: packets on their way from A to B,
+// and the hang-up, which both ends see.
 byte data_bell, space_bell;
 bool data_edge, space_edge;
-bool hello, hung_up;
+chan socket = [2] of { byte };
+bool hung_up;
+#define MOVED 254
+#define BYE 255
 
-// What the threads of A share [Binding::peer_, polling_].
-bool met, greeter_polls;
-
-// Where the two are. `asleep` is in epoll_wait, `outside` in an event loop, on readable() or
-// writable(); `told` was told the end.
-mtype = { working, asleep, outside, no_hello, told, done, stopped, dead };
+// Where the two are. `asleep` is in epoll_wait, `outside` in an event loop on readable() or
+// writable(), `polling` at the control socket; `told` was told the end.
+mtype = { working, asleep, outside, polling, told, done, stopped, dead };
 mtype a = working;
 mtype b = working;
+bool a_moved = !MOVES, b_moved = !MOVES;
 byte sent, received;  // messages
 byte consumed;        // units
 byte timeouts = TIMEOUTS;
@@ -113,7 +116,7 @@ inline drain(bell) {
 
 // ---------------------------------------------------------------------------------------------
 
-#define room_now (my_tail + units - known <= CAPACITY)
+#define room_now (my_tail + units - known <= CAPACITY)  // @room
 
 inline look_at_head() {
   assert(head >= known && head <= my_tail);  // [PeerCursor::judge]
@@ -122,7 +125,6 @@ inline look_at_head() {
 
 proctype Sender() {
   byte my_tail, known, rung, epoch, units;
-  bool i_met;
   mtype woken = working;
   {
     goto again;
@@ -135,14 +137,9 @@ again:
       :: sent < MESSAGES && LARGEST == 2 -> units = 2
       fi;
       if
-      :: !met && hello && !greeter_polls -> met = true  // @hello
-      :: else
-      fi;
-      i_met = met;
-      if
-      :: room_now -> goto add
-      :: !room_now && i_met
-      :: !room_now && !i_met -> a = no_hello; goto await_hello
+      :: !a_moved -> units = 0; goto packet
+      :: a_moved && room_now -> goto add
+      :: a_moved && !room_now
       fi
     }
 look:
@@ -155,25 +152,18 @@ look:
       fi
     }
 
-await_hello:  // [Binding::meet]
-    if
-    :: atomic { met -> i_met = true; a = working; goto look }
-    :: atomic { !met && hello && !greeter_polls -> met = true; i_met = true; a = working; goto look }
-    :: atomic { !met && !hello && hung_up -> goto ended }
-    fi;
-
 arm:  // [Sleeper::wait_on]
     atomic {
-      epoch = next_odd(epoch);
+      epoch = next_odd(epoch);  // @new epoch: space
       if
-      :: SOCKET_BELL && epoch / 2 % DRAINED_EVERY == 0 -> drain(space_bell)  // @drain: space
+      :: SOCKET_BELL && epoch / 2 % DRAINED_EVERY == 0 -> drain(space_bell)
       :: else
       fi
     }
     atomic { stored_a!WAIT_SPACE, epoch }
     atomic {
       empty(stored_a);  // @fence: armed for space
-      look_at_head();   // @look again: space
+      look_at_head();   // @second look: space
       if
       :: room_now -> goto disarm
       :: else -> a = asleep
@@ -207,7 +197,7 @@ try:  // [Sender::no_room_now, Sleeper::arm_for_outside]
     atomic { stored_a!WAIT_SPACE, epoch }
     atomic {
       empty(stored_a);  // @fence: armed for space outside
-      look_at_head();   // @look again: space outside
+      look_at_head();   // @second look: space outside
       if
       :: room_now -> goto add
       :: else
@@ -229,13 +219,12 @@ add:  // [RingWriter::add, publish]
       :: else
       fi
     }
-    atomic { my_tail = my_tail + units; units = 0; woken = working; sent++; stored_a!TAIL, my_tail }
+    atomic { my_tail = my_tail + units; units = 0; woken = working; sent++; stored_a!TAIL, my_tail }  // @publish
     atomic {  // [RingWriter::news_for_peer]
       empty(stored_a);  // @fence: published
       if
-      :: !i_met
-      :: i_met && odd(wait_data) && wait_data != rung -> rung = wait_data  // @once: data
-      :: else -> goto quiet
+      :: odd(wait_data) && wait_data != rung -> rung = wait_data  // @once: data
+      :: else -> goto quiet  // @no ring
       fi
     }
     atomic { empty(stored_a); ring(data_bell, data_edge); goto again }  // @ring for data
@@ -247,10 +236,29 @@ quiet:
       fi
     }
 
+packet:  // on the socket [Sender::move, PacketSender::add]; not moving stands for a hello not read
+    if
+    :: atomic { mapped_b && nfull(socket) && !hung_up -> socket!MOVED; a_moved = true; goto again }  // @moved
+    :: atomic { nfull(socket) && !hung_up -> socket!content(sent, 1); sent++; goto again }
+    :: atomic { full(socket) && !hung_up -> a = polling }
+    :: atomic { hung_up -> goto ended }
+    fi;
+    atomic { nfull(socket) || hung_up -> a = working }
+    if
+    :: atomic { nfull(socket) && !hung_up -> socket!content(sent, 1); sent++; goto again }
+    :: atomic { nfull(socket) && !hung_up && OUTSIDE -> goto again }  // it was a try_ call
+    :: atomic { hung_up -> goto ended }
+    fi;
+
 finished:
     if
     :: MAY_STOP -> stored_a!CLOSED, 1  // [Binding::close]
     :: true -> goto over
+    fi;
+    if
+    :: a_moved
+    :: !a_moved -> atomic { empty(stored_a); nfull(socket) || hung_up;
+                            if :: hung_up :: else -> socket!BYE fi }
     fi;
     atomic { empty(stored_a); hung_up = true; goto over }
 ended:
@@ -260,7 +268,7 @@ end:
     false
   } unless {
     atomic { kill_a; a = dead; my_tail = 0; known = 0; rung = 0; epoch = 0; units = 0;
-             i_met = false; woken = working }
+             woken = working }
   }
 }
 
@@ -276,12 +284,14 @@ proctype Receiver() {
   bool about_to_wait;
   mtype woken = working;
   {
-    hello = true;
+    stored_b!MAPPED, 1;  // [Binding::attach_locked]
 again:
     if
     :: atomic { MAY_STOP -> b = stopped; goto over }
     :: atomic { MAY_STOP -> b = stopped; goto close }
+    :: atomic { !b_moved -> woken = working; goto packet }
     :: atomic {  // [Receiver::await_news]
+         b_moved;
          woken = working;
          if
          :: consumed == known -> look_at_tail()
@@ -289,7 +299,7 @@ again:
          fi;
          if
          :: consumed != known -> goto take
-         :: consumed == known && given != consumed -> about_to_wait = true  // @give back before sleep
+         :: consumed == known && given != consumed -> about_to_wait = true  // @give back first
          :: consumed == known && given == consumed -> goto wait
          fi
        }
@@ -320,16 +330,16 @@ wait:
 
 arm:  // [Sleeper::wait_on]
     atomic {
-      epoch = next_odd(epoch);
+      epoch = next_odd(epoch);  // @new epoch: data
       if
-      :: SOCKET_BELL && epoch / 2 % DRAINED_EVERY == 0 -> drain(data_bell)  // @drain: data
+      :: SOCKET_BELL && epoch / 2 % DRAINED_EVERY == 0 -> drain(data_bell)  // @drain
       :: else
       fi
     }
     atomic { stored_b!WAIT_DATA, epoch }
     atomic {
       empty(stored_b);  // @fence: armed for data
-      look_at_tail();   // @look again: data
+      look_at_tail();   // @second look: data
       if
       :: consumed != known -> goto disarm
       :: else -> b = asleep
@@ -341,7 +351,7 @@ arm:  // [Sleeper::wait_on]
     :: atomic { timeouts > 0 && !hung_up -> timeouts--; woken = stopped; b = working }
     fi;
     atomic {
-      look_at_tail();  // @look after hang-up
+      look_at_tail();  // @last look
       if
       :: consumed != known || woken == stopped
       :: consumed == known && woken == told -> goto ended
@@ -363,7 +373,7 @@ try:  // [Receiver::no_news_now, Sleeper::arm_for_outside]
     atomic { stored_b!WAIT_DATA, epoch }
     atomic {
       empty(stored_b);  // @fence: armed for data outside
-      look_at_tail();   // @look again: data outside
+      look_at_tail();   // @second look: data outside
       if
       :: consumed != known -> goto take
       :: else
@@ -377,7 +387,7 @@ try:  // [Receiver::no_news_now, Sleeper::arm_for_outside]
     }
     if
     :: atomic { woken == told ->
-         look_at_tail();  // @look after hang-up outside
+         look_at_tail();  // @last look outside
          if
          :: consumed != known -> goto take
          :: else -> goto ended
@@ -403,13 +413,23 @@ take:  // [RingReader::record, Receiver::take, RingReader::consume]
       fi
     }
 
+packet:  // on the socket [Receiver::prepare, enter_ring]
+    if
+    :: atomic { socket?MOVED -> b_moved = true; goto again }
+    :: atomic { socket?BYE -> goto ended }
+    :: atomic { socket?eval(content(received, 1)) -> received++; goto again }
+    :: atomic { empty(socket) && hung_up -> goto ended }
+    :: atomic { empty(socket) && !hung_up -> b = polling }
+    fi;
+    atomic { nempty(socket) || hung_up -> b = working; goto again }
+
 close:  // [Binding::close]
     stored_b!CLOSED, 1;
     atomic { empty(stored_b); hung_up = true; goto over }
 ended:
     atomic {
       assert(a == dead || closed_a);
-      assert(empty(stored_a) && consumed == tail);
+      assert(received == sent);
       b = told;
       woken = working
     }
@@ -423,11 +443,6 @@ end:
 }
 
 // ---------------------------------------------------------------------------------------------
-
-proctype Greeter() {
-end:
-  atomic { hello; met = true; greeter_polls = false }
-}
 
 #define relaxed(buffer, word, place) atomic { buffer??word, value -> place = value; value = 0 }
 #define release(buffer, word, place) atomic { buffer?word, value -> place = value; value = 0 }
@@ -446,6 +461,7 @@ end:
   :: relaxed(stored_b, WAIT_DATA, wait_data)
   :: release(stored_b, HEAD, head)
   :: release(stored_b, CLOSED, closed_b)
+  :: release(stored_b, MAPPED, mapped_b)
   // What a dead process had stored is seen before the kernel closes what it had open.
   :: atomic { !hung_up && (a == dead && empty(stored_a) || b == dead && empty(stored_b));
               hung_up = true }
@@ -459,32 +475,29 @@ proctype Killer() {
   fi
 }
 
-// Nothing will wake it but a deadline.
-#define a_rests (a == done || a == told || a == no_hello && !hello || !hung_up && \
-  (a == asleep && !told_edge(space_bell, space_edge) || a == outside && space_bell == 0))
-#define b_rests (b == stopped || b == told || !hung_up && \
-  (b == asleep && !told_edge(data_bell, data_edge) || b == outside && data_bell == 0))
+// In a call or an event loop that nothing will end but a deadline.
+#define a_waits (a == asleep || a == outside || a == polling)
+#define b_waits (b == asleep || b == outside || b == polling)
+#define a_rests (a == done || a == told || !hung_up && ( \
+  a == asleep && !told_edge(space_bell, space_edge) || a == outside && space_bell == 0 || \
+  a == polling && full(socket)))
+#define b_rests (b == stopped || b == told || !hung_up && ( \
+  b == asleep && !told_edge(data_bell, data_edge) || b == outside && data_bell == 0 || \
+  b == polling && empty(socket)))
 #define all_rest (a_rests && b_rests && empty(stored_a) && empty(stored_b))
-#define a_waits (a == asleep || a == outside)
-#define b_waits (b == asleep || b == outside)
 
 proctype Observer() {
 end:
   do
-  :: atomic { all_rest && b_waits && (consumed != tail || head != consumed);
-              assert(false)  /* B sleeps over a message */ }
-  :: atomic { all_rest && a_waits && !(b == stopped && consumed != tail);
-              assert(false)  /* A sleeps over room */ }
-  :: atomic { all_rest && a == no_hello; assert(false)  /* A sleeps over the hello */ }
+  :: atomic { all_rest && b_waits && (received != sent || head != consumed);
+              assert(false)  /* B sleeps over a message, or keeps room back in its sleep */ }
+  :: atomic { all_rest && a_waits && !(b == stopped && received != sent);
+              assert(false)  /* A sleeps over room, though B takes all there is */ }
   od
 }
 
 init {
   atomic {
-    if
-    :: GREETER -> greeter_polls = true; run Greeter()
-    :: else
-    fi;
     if
     :: CRASHES -> run Killer()
     :: else
