@@ -25,10 +25,11 @@ namespace bulkhead::transport::shm {
 
 class HostilePeer {
  public:
-  explicit HostilePeer(const ChannelOptions& options = {.trust = Trust::untrusted}) {
+  explicit HostilePeer(const ChannelOptions& options = {.trust = Trust::untrusted},
+                       const ShmSetup& setup = {}) {
     auto ends = os::socket_pair();
     control_ = std::move(ends->first);
-    victim_ = std::move(*adopt_shm(std::move(ends->second), options));
+    victim_ = std::move(*adopt_shm(std::move(ends->second), options, setup));
   }
 
   Link& victim() { return *victim_; }
@@ -37,6 +38,12 @@ class HostilePeer {
 
   /// Says a good hello: what is wrong comes later.
   void greet(std::size_t capacity = 65536) {
+    greet_on_socket(capacity);
+    words().mapped = 1;
+    ASSERT_TRUE(Control{control_}.send_moved().has_value());
+  }
+  /// The same, and has not moved.
+  void greet_on_socket(std::size_t capacity = 65536) {
     segment_.emplace(std::move(*OwnSegment::create(capacity, 0, nullptr)));
     data_bell_.emplace(std::move(*Bell::create(Trust::equal)));
     space_bell_.emplace(std::move(*Bell::create(Trust::equal)));
@@ -45,10 +52,8 @@ class HostilePeer {
         Control{control_}
             .send_hello(capacity, Trust::equal, file, data_bell_->passing(), space_bell_->passing())
             .has_value());
-    words().mapped = 1;
-    ASSERT_TRUE(Control{control_}.send_moved().has_value());
   }
-  /// The same, and stays on the socket.
+  /// A good hello of one that has to stay.
   void greet_without_memory() {
     ASSERT_TRUE(Control{control_}.send_hello_without_memory(Trust::equal).has_value());
   }
