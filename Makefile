@@ -61,6 +61,7 @@ soak:
 
 model:
 	@scripts/setup model
+	@scripts/model
 	@model/check
 
 format:
