@@ -245,7 +245,8 @@ Result<LogReader::Got> LogReader::next(Message& into) {
       if (!BULKHEAD_TRY(follow_end())) return Got::nothing;
       continue;
     }
-    const bool fits = header.sequence == sequence_ && header.follows(epoch_) &&
+    const bool fits = header.sequence == sequence_ &&
+                      header.follows(in_pieces ? partial_epoch_ : epoch_) &&
                       header.has(RecordHeader::next) == in_pieces &&
                       !header.has(RecordHeader::end | RecordHeader::aside);
     if (found == record && !fits) found = damage;
@@ -274,6 +275,7 @@ Result<LogReader::Got> LogReader::next(Message& into) {
       if (!in_pieces) partial_ = std::move(into);
       partial_at_ = behind;
       partial_crc_ = header.payload_crc;
+      partial_epoch_ = header.epoch();
       continue;
     }
     if (in_pieces) into = std::move(partial_);

@@ -87,6 +87,7 @@ class LogReader {
   Message partial_;
   std::uint64_t partial_at_ = 0;  // behind them; 0: none
   std::uint32_t partial_crc_ = 0;
+  std::optional<std::uint32_t> partial_epoch_;
 };
 
 }  // namespace bulkhead::transport::file
