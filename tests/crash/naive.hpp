@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two textbook primitives in shared memory, as a program might have them: correct while everybody
-// lives. They are here to be found out; see crash_naive_test.cpp.
+// Textbook primitives in shared memory, as a program might have them: correct while everybody lives,
+// and keeps to the rules. They are here to be found out; see crash_naive_test.cpp and
+// adversary_test.cpp.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 namespace bulkhead::crash {
 
@@ -84,6 +86,18 @@ struct NaiveQueue {
       if (locked.exchange(1) == 0) return true;
     }
     return false;
+  }
+};
+
+/// A message whose size is looked at twice.
+struct TwiceFetched {
+  volatile std::uint32_t size;
+  std::array<char, 256> bytes;
+
+  bool take(char* into, std::uint32_t room) {
+    if (size > room) return false;
+    std::memcpy(into, bytes.data(), size);
+    return true;
   }
 };
 
