@@ -19,12 +19,12 @@ struct Need {
 };
 constexpr std::array needs{
     Need{&Capabilities::priority, "priority"},
-    Need{&Capabilities::other_machine, "another machine"},
+    Need{&Capabilities::other_machine, "way to another machine"},
     Need{&Capabilities::survives, "messages that outlive both ends"},
     Need{&Capabilities::handles, "handles"},
     Need{&Capabilities::both_ways, "both ways"},
-    Need{&Capabilities::many_clients, "many clients"},
-    Need{&Capabilities::unrelated, "unrelated processes"},
+    Need{&Capabilities::many_clients, "listener for many clients"},
+    Need{&Capabilities::unrelated, "way between unrelated processes"},
     Need{&Capabilities::reliable, "reliable delivery"},
     Need{&Capabilities::tells_death, "word of a peer's death"},
     Need{&Capabilities::in_place, "messages in place"},
@@ -39,16 +39,16 @@ std::string joined(const std::vector<std::string>& words, const char* last = " a
   return text;
 }
 
-Capabilities both(const Capabilities& needed, const Capabilities& lacking_in) {
+Capabilities missing(const Capabilities& needed, const Capabilities& can) {
   Capabilities lacks;
   for (const Need& need : needs) {
-    lacks.*need.flag = needed.*need.flag && !(lacking_in.*need.flag);
+    lacks.*need.flag = needed.*need.flag && !(can.*need.flag);
   }
   return lacks;
 }
 
 std::vector<std::string> lacks_of(const Question& question, Mechanism mechanism) {
-  auto lacks = words_of(both(needs_of(question), capabilities(mechanism)));
+  auto lacks = words_of(missing(needs_of(question), capabilities(mechanism)));
   // The only one that does not cut what is too large for it into pieces.
   if (mechanism == Mechanism::udp && question.bytes > transport::udp_frame::most_payload(false)) {
     lacks.push_back("messages of " + bytes_in_words(question.bytes));
@@ -61,6 +61,14 @@ int abilities(Mechanism mechanism) {
   const Capabilities can = capabilities(mechanism);
   return static_cast<int>(
       std::count_if(needs.begin(), needs.end(), [&](const Need& need) { return can.*need.flag; }));
+}
+
+/// What is asked for; the other one is between threads.
+bool between_processes(Mechanism mechanism) { return mechanism != Mechanism::inproc; }
+
+/// In the list of all.
+std::ptrdiff_t place_of(Mechanism mechanism) {
+  return std::ranges::find(all_mechanisms, mechanism) - all_mechanisms.begin();
 }
 
 /// What was sent stays, for any number of readers: one sending serves them all.
@@ -101,11 +109,13 @@ std::optional<Candidate> judge(const Question& question, const Measurements& mea
   candidate.capacity = cost->capacity * capacity_times / ways;
   if (cost->delay_ns) candidate.delay_ns = *cost->delay_ns * ways;
   candidate.carries = question.rate <= candidate.capacity;
+  candidate.leaves_files = capabilities(mechanism).survives && !question.needs.survives;
   return candidate;
 }
 
 bool costs_the_same(const Candidate& a, const Candidate& cheapest) {
-  return a.share() <= std::max(cheapest.share() * 1.1, cheapest.share() + 0.002);
+  return a.leaves_files == cheapest.leaves_files &&
+         a.share() <= std::max(cheapest.share() * 1.25, cheapest.share() + 0.005);
 }
 
 /// Of those that cost the same as the cheapest the one to take.
@@ -114,25 +124,45 @@ bool better(const Candidate& a, const Candidate& b) {
   const double here = a.delay_ns.value_or(unknown), there = b.delay_ns.value_or(unknown);
   if (here * 1.25 < there) return true;
   if (there * 1.25 < here) return false;
-  return abilities(a.mechanism) > abilities(b.mechanism);
+  if (abilities(a.mechanism) != abilities(b.mechanism)) {
+    return abilities(a.mechanism) > abilities(b.mechanism);
+  }
+  return place_of(a.mechanism) < place_of(b.mechanism);
 }
 
-/// The cheapest first, in the order in which the mechanisms are listed where they are the same.
+/// Those that carry the rate first, the cheapest first; where they are the same, in the order in which
+/// the mechanisms are listed.
+bool before(const Candidate& a, const Candidate& b) {
+  if (a.carries != b.carries) return a.carries;
+  if (!a.carries) return a.capacity > b.capacity;
+  return a.leaves_files == b.leaves_files ? a.share() < b.share() : b.leaves_files;
+}
+
 void rank(std::vector<Candidate>& candidates) {
-  std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-    if (a.carries != b.carries) return a.carries;
-    return a.carries ? a.share() < b.share() : a.capacity > b.capacity;
-  });
-  const auto carrying =
-      std::find_if(candidates.begin(), candidates.end(), [](const auto& c) { return !c.carries; });
+  std::stable_sort(candidates.begin(), candidates.end(), before);
+  const auto end = std::find_if(candidates.begin(), candidates.end(),
+                                [](const Candidate& one) { return !one.carries; });
   // One place after the other: the best of those that cost the same as the cheapest that is left.
-  for (auto place = candidates.begin(); place != carrying; ++place) {
-    auto best = place;
-    for (auto other = place + 1; other != carrying && costs_the_same(*other, *place); ++other) {
-      if (better(*other, *best)) best = other;
+  for (auto place = candidates.begin(); place != end; ++place) {
+    const Candidate cheapest = *std::min_element(place, end, before);
+    auto best = end;
+    for (auto other = place; other != end; ++other) {
+      if (!costs_the_same(*other, cheapest)) continue;
+      if (best == end || better(*other, *best)) best = other;
     }
     std::rotate(place, best, best + 1);
   }
+}
+
+/// Who else costs what the cheapest does.
+std::vector<Mechanism> as_cheap_as_the_first(const std::vector<Candidate>& ranked) {
+  std::vector<Mechanism> others;
+  if (ranked.empty() || !ranked.front().carries) return others;
+  const Candidate& cheapest = *std::min_element(ranked.begin(), ranked.end(), before);
+  for (std::size_t i = 1; i < ranked.size() && ranked[i].carries; ++i) {
+    if (costs_the_same(ranked[i], cheapest)) others.push_back(ranked[i].mechanism);
+  }
+  return others;
 }
 
 /// The candidates for a question; into `refused` those that are none, where it is asked for.
@@ -140,8 +170,7 @@ std::vector<Candidate> candidates_of(const Question& question, const Measurement
                                      std::vector<Refused>* refused = nullptr) {
   std::vector<Candidate> candidates;
   for (const Mechanism mechanism : all_mechanisms) {
-    // Between threads; what is asked for is one between processes.
-    if (mechanism == Mechanism::inproc) continue;
+    if (!between_processes(mechanism)) continue;
     auto lacks = lacks_of(question, mechanism);
     auto candidate = lacks.empty() ? judge(question, measurements, mechanism) : std::nullopt;
     if (candidate) {
@@ -191,7 +220,7 @@ Rule rule_for(const Question& question, const Measurements& measurements,
   for (const Candidate& candidate : ranked) {
     if (candidate.mechanism == Mechanism::shm) {
       memory = &candidate;
-    } else if (!rule.queue) {
+    } else if (!rule.queue && !candidate.leaves_files) {
       rule.queue = candidate.mechanism;
       rule.saves = candidate.share();
     }
@@ -206,6 +235,28 @@ Rule rule_for(const Question& question, const Measurements& measurements,
                 [](Question& q, double size) { q.bytes = static_cast<std::size_t>(size); });
   if (bytes) rule.from_bytes = static_cast<std::size_t>(*bytes);
   return rule;
+}
+
+bool somebody_has(const Capabilities& needed) {
+  return std::any_of(all_mechanisms.begin(), all_mechanisms.end(), [&](Mechanism mechanism) {
+    return between_processes(mechanism) &&
+           words_of(missing(needed, capabilities(mechanism))).empty();
+  });
+}
+
+/// Needs that nobody has together, as few as will do; those that were not said themselves go first.
+std::vector<std::string> contradiction(const Question& question) {
+  Capabilities core = needs_of(question);
+  if (somebody_has(core))
+    return {"messages of " + bytes_in_words(question.bytes) + " that may be lost"};
+  for (const bool said : {false, true}) {
+    for (const Need& need : needs) {
+      if (!(core.*need.flag) || question.needs.*need.flag != said) continue;
+      core.*need.flag = false;
+      if (somebody_has(core)) core.*need.flag = true;
+    }
+  }
+  return words_of(core);
 }
 
 /// Nobody meets the needs: the one that lacks the least, of those the one that can do the most.
@@ -224,24 +275,9 @@ void tell_lack(Advice& advice) {
         joined(words_of(needs_of(advice.question))), nearest->unmeasured);
     return;
   }
-  // The needs that matter: those without which somebody would be left.
-  std::vector<std::string> all = words_of(needs_of(advice.question));
-  std::vector<std::string> met_by_none;
-  for (const std::string& need : all) {
-    const bool lacked_by_all =
-        std::all_of(advice.refused.begin(), advice.refused.end(), [&](const Refused& one) {
-          return std::find(one.lacks.begin(), one.lacks.end(), need) != one.lacks.end();
-        });
-    if (lacked_by_all) met_by_none.push_back(need);
-  }
-  std::erase_if(all, [&](const std::string& need) {
-    return std::none_of(advice.refused.begin(), advice.refused.end(), [&](const Refused& one) {
-      return std::find(one.lacks.begin(), one.lacks.end(), need) != one.lacks.end();
-    });
-  });
+  const auto core = contradiction(advice.question);
   advice.impossible = fmt::format("no mechanism has {}{}; the nearest is {}, without {}",
-                                  joined(met_by_none.empty() ? all : met_by_none),
-                                  met_by_none.empty() && all.size() > 1 ? " together" : "",
+                                  joined(core), core.size() > 1 ? " together" : "",
                                   to_string(nearest->mechanism), joined(nearest->lacks, " or "));
 }
 
@@ -255,9 +291,9 @@ void tell_rate(Advice& advice) {
       to_string(nearest.mechanism), rate_in_words(nearest.capacity));
 }
 
-/// Three digits.
+/// Two digits, three above a hundred: more than that no two measurements have in common.
 std::string figure(double value) {
-  const int digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  const int digits = value >= 10 ? 0 : value >= 1 ? 1 : 2;
   std::string text = fmt::format("{:.{}f}", value, digits);
   if (text.find('.') != std::string::npos) {
     while (text.back() == '0') text.pop_back();
@@ -283,12 +319,23 @@ std::vector<std::string> words_of(const Capabilities& needed) {
   return words;
 }
 
+const Candidate* Advice::quickest() const {
+  const Candidate* first = recommended();
+  if (!first || !first->delay_ns) return nullptr;
+  const Candidate* best = first;
+  for (const Candidate& one : ranked) {
+    if (as_good(one) && one.delay_ns && *one.delay_ns < *best->delay_ns) best = &one;
+  }
+  return *best->delay_ns * 2 < *first->delay_ns ? best : nullptr;
+}
+
 Advice advise(const Question& question, const Measurements& measurements) {
   Advice advice{.question = question};
   advice.ranked = candidates_of(question, measurements, &advice.refused);
   if (advice.ranked.empty()) {
     tell_lack(advice);
   } else {
+    advice.as_cheap = as_cheap_as_the_first(advice.ranked);
     advice.rule = rule_for(question, measurements, advice.ranked);
     if (!advice.ranked.front().carries) tell_rate(advice);
   }
@@ -305,8 +352,8 @@ std::string bytes_in_words(std::size_t bytes) {
 
 std::string rate_in_words(double rate) {
   if (rate < 100) return figure(rate);
-  // Three digits are what was measured; the rest would be a claim.
-  const double unit = std::pow(10, std::floor(std::log10(rate)) - 2);
+  // What is asked is told as it is; of what was measured three digits are more than enough.
+  const double unit = rate == std::round(rate) ? 1 : std::pow(10, std::floor(std::log10(rate)) - 2);
   std::string digits = fmt::format("{:.0f}", std::round(rate / unit) * unit);
   for (auto place = std::ssize(digits) - 3; place > 0; place -= 3) {
     digits.insert(static_cast<std::size_t>(place), ",");
@@ -315,8 +362,8 @@ std::string rate_in_words(double rate) {
 }
 
 std::string share_in_words(double share) {
-  if (share >= 1) return figure(share) + " cores";
-  if (share < 0.0001) return "less than 0.01 % of a core";
+  if (share >= 1) return fmt::format("{:.1f} cores", share);
+  if (share < 0.0001) return "under 0.01 % of a core";
   return figure(share * 100) + " % of a core";
 }
 

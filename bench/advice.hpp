@@ -4,9 +4,11 @@
 // clock, no machine, no file; what a mechanism can do comes from capabilities() alone.
 //
 // Of those that meet every need and carry the rate, the one that takes the least processor time is
-// recommended. Costs that differ by less than a tenth, or than 0.2 % of a core, are the same; then
-// the quicker one (by a quarter at least) is taken, and of two that are the same in that, too, the
-// one that can do more: needs grow.
+// recommended. Costs that differ by less than a quarter, which is what one measuring differs from the
+// next, or by half a percent of a core are the same; then the quicker one (by a quarter, too) is taken,
+// and of two that are the same in that as well the one that can do more: needs grow. A mechanism that
+// leaves its messages in files where that is not needed comes behind all others: files have to be
+// cleared away, and to another machine they go through a file server, which was not measured.
 //
 // What a topology makes of one measured connection, `rate` being all messages that are sent in a
 // second, N and M being `many`:
@@ -53,6 +55,8 @@ struct Candidate {
   double capacity = 0;               // what `rate` could be at most
   std::optional<double> delay_ns{};  // there; with both ways there and back
   bool carries = false;              // the rate that is asked
+  /// It leaves its messages in files, and nobody asked for that: behind all others.
+  bool leaves_files = false;
 
   double share() const { return send_share + receive_share; }
 };
@@ -78,7 +82,8 @@ struct Rule {
 
 struct Advice {
   Question question{};
-  std::vector<Candidate> ranked{};  // the recommended one first; those that do not carry it last
+  std::vector<Candidate> ranked{};    // the recommended one first; those that do not carry it last
+  std::vector<Mechanism> as_cheap{};  // those that cost the same as the recommended one
   std::vector<Refused> refused{};
   Rule rule{};
   /// Not empty: nothing is recommended, and this sentence says which need nobody meets and who comes
@@ -91,8 +96,15 @@ struct Advice {
   }
   /// The second best; null when nobody else would do.
   const Candidate* next() const {
-    return recommended() && ranked.size() > 1 && ranked[1].carries ? &ranked[1] : nullptr;
+    const Candidate* first = recommended();
+    return first && ranked.size() > 1 && as_good(ranked[1]) ? &ranked[1] : nullptr;
   }
+  /// It meets all that the recommended one does, and in the same way.
+  bool as_good(const Candidate& other) const {
+    return other.carries && other.leaves_files == ranked.front().leaves_files;
+  }
+  /// The one whose messages arrive the soonest, where that is twice as soon as the recommended one's.
+  const Candidate* quickest() const;
 };
 
 Advice advise(const Question& question, const Measurements& measurements);

@@ -100,6 +100,9 @@ Measurements measurements_in(const Json& json) {
                               .kernel = text(json, "kernel"),
                               .version = text(json, "version"),
                               .date = text(json, "date")}};
+  if (!field(json, "busy").is_boolean()) throw Unbelievable{"busy"};
+  all.cpus = static_cast<int>(number(json, "cpus", 1, 1e6));
+  all.busy = field(json, "busy").get<bool>();
   for (const Json& object : list(json, "lines", most_lines)) {
     Line line = line_in(object);
     for (const Line& other : all.lines) {
@@ -220,6 +223,8 @@ std::string to_json(const Measurements& measurements) {
                  {"kernel", measurements.origin.kernel},
                  {"version", measurements.origin.version},
                  {"date", measurements.origin.date},
+                 {"cpus", measurements.cpus},
+                 {"busy", measurements.busy},
                  {"lines", std::move(lines)},
                  {"unmeasured", std::move(unmeasured)}}) +
          "\n";

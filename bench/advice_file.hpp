@@ -9,6 +9,8 @@
 //   kernel      its release
 //   version     of bulkhead
 //   date        when it was measured, UTC: "2026-11-21 17:20"
+//   cpus        how many could be used
+//   busy        the machine did other work meanwhile
 //   lines       [{mechanism, bytes, paces: [{rate, send_ns, receive_ns, delay_ns or none}]}]
 //   unmeasured  [{mechanism, why}]
 // TRUST: it is a file that anything of the user's may have written: every field is checked for type

@@ -53,6 +53,9 @@ struct Unmeasured {
 
 struct Measurements {
   Origin origin;
+  /// Other work kept the cores so busy that many messages were late: a grain of salt is due.
+  bool busy = false;
+  int cpus = 1;  // that could be used
   std::vector<Line> lines{};
   std::vector<Unmeasured> unmeasured{};
 };

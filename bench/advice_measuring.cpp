@@ -3,23 +3,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <sys/prctl.h>
 #include <time.h>
-
-#include <bulkhead/listener.hpp>
 
 #include "bench/channel_pair.hpp"
 #include "bench/duel.hpp"
 #include "bench/payload.hpp"
 #include "bench/shared_memory.hpp"
-#include "bench/usage.hpp"
 #include "transport/udp_frame.hpp"
 
 namespace bulkhead::bench {
@@ -48,44 +44,31 @@ std::uint64_t cost_of_looking() {
   return least;
 }
 
-/// A folder for the names of those that meet by a name only.
-class Folder {
- public:
-  Folder() {
-    std::string made = (std::filesystem::temp_directory_path() / "bulkhead-advise-XXXXXX").string();
-    if (::mkdtemp(made.data()) == nullptr) {
-      throw std::system_error{errno, std::generic_category(), "make a folder " + made};
-    }
-    path_ = made;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// What the two sides tell of a slice; each writes its own half.
 struct Told {
   std::uint64_t messages = 0;
   std::uint64_t send_cpu_ns = 0;
   std::uint64_t receive_cpu_ns = 0;
   std::uint64_t delay_ns = 0;  // of all messages
+
+  /// One of them.
+  Pace each() const noexcept {
+    const auto share = [this](std::uint64_t sum) {
+      return static_cast<double>(sum) / static_cast<double>(messages);
+    };
+    return {.send_ns = share(send_cpu_ns),
+            .receive_ns = share(receive_cpu_ns),
+            .delay_ns = share(delay_ns)};
+  }
 };
 constexpr std::size_t most_slices = 64;
 
 /// Messages of one size one way, `gap` apart; without a gap as fast as they go.
 class Flow : public Variant {
  public:
-  Flow(Mechanism mechanism, std::size_t bytes, nanoseconds gap, std::string address)
+  Flow(Mechanism mechanism, std::size_t bytes, nanoseconds gap)
       : mechanism_{mechanism},
         gap_{gap},
-        address_{std::move(address)},
         memory_{most_slices * sizeof(Told)},
         told_{new(memory_.as<void>()) Told[most_slices]},
         buffer_(bytes, std::byte{42}) {
@@ -104,27 +87,18 @@ class Flow : public Variant {
   }
 
   void create() override {
-    if (address_.empty()) pair_.create(mechanism_, {}, Job{});
-  }
-  void prepare(Side side) override {
-    if (!address_.empty() && side == Side::server) listener_.emplace(checked(listen(address_)));
-  }
-  void connect(Side side) override {
-    if (address_.empty()) return pair_.connect(side);
-    if (side == Side::client) {
-      met_.emplace(checked(bulkhead::connect(address_, patience())));
-    } else {
-      met_.emplace(checked(listener_->accept(patience())));
+    // These two have no pairs: their ends meet by name.
+    if (mechanism_ == Mechanism::fifo || mechanism_ == Mechanism::mmap) {
+      return pair_.create_named(std::string{to_string(mechanism_)} + "://", {}, {});
     }
+    pair_.create(mechanism_, {}, Job{});
   }
-  void close(Side side) noexcept override {
-    end(side).close();
-    met_.reset();
-    listener_.reset();
-  }
+  void prepare(Side side) override { pair_.prepare(side); }
+  void connect(Side side) override { pair_.connect(side); }
+  void close(Side side) noexcept override { pair_.close(side); }
 
   void client(std::uint64_t count) override {
-    Channel& channel = end(Side::client);
+    Channel& channel = pair_.end(Side::client);
     Told& slice = told_[sent_slices_++ % most_slices];
     ::prctl(PR_SET_TIMERSLACK, 1);
     slice.send_cpu_ns = gap_.count() == 0 ? stream(channel, count) : at_a_pace(channel, count);
@@ -132,7 +106,7 @@ class Flow : public Variant {
   }
 
   void server(std::uint64_t count) override {
-    Channel& channel = end(Side::server);
+    Channel& channel = pair_.end(Side::server);
     Told& slice = told_[received_slices_++ % most_slices];
     const std::uint64_t before = cpu_ns();
     std::uint64_t delay = 0;
@@ -150,8 +124,6 @@ class Flow : public Variant {
 
  private:
   static Deadline patience() { return Deadline{std::chrono::seconds{4}}; }
-
-  Channel& end(Side side) { return met_ ? *met_ : pair_.end(side); }
 
   void answer(Channel& channel, std::uint64_t number) {
     if (window_ == 0 || (number + 1) % window_ != 0) return;
@@ -206,15 +178,12 @@ class Flow : public Variant {
 
   const Mechanism mechanism_;
   const nanoseconds gap_;
-  const std::string address_;  // empty: a pair
   std::size_t window_ = 0;
   SharedMemory memory_;
   Told* const told_;
   std::size_t sent_slices_ = 0;
   std::size_t received_slices_ = 0;
   ChannelPair pair_;
-  std::optional<Listener> listener_;
-  std::optional<Channel> met_;
   std::vector<std::byte> buffer_;
   Message message_;
   Message answer_;
@@ -226,17 +195,20 @@ struct Gap {
   int rounds;
 };
 constexpr std::array gaps{
-    Gap{microseconds{1000}, microseconds{9000}, 2}, Gap{microseconds{100}, microseconds{5000}, 3},
-    Gap{microseconds{10}, microseconds{2000}, 3}, Gap{nanoseconds{0}, microseconds{2000}, 5}};
+    Gap{microseconds{1000}, microseconds{6000}, 4}, Gap{microseconds{100}, microseconds{5000}, 5},
+    Gap{microseconds{10}, microseconds{1000}, 6}, Gap{nanoseconds{0}, microseconds{1500}, 8}};
 
 class Measuring {
  public:
-  explicit Measuring(const MeasuringOptions& options) : options_{options} {}
+  explicit Measuring(const MeasuringOptions& options)
+      : options_{options}, fights_left_{static_cast<int>(options.sizes.size() * gaps.size())} {}
 
   Measurements run() {
     for (const std::size_t bytes : options_.sizes) measure_size(bytes);
     for (Line& line : all_.lines) tidy(line);
     std::erase_if(all_.lines, [](const Line& line) { return line.paces.empty(); });
+    all_.cpus = usable_cpus();
+    all_.busy = late_ones_ * 4 > slow_ones_;
     return std::move(all_);
   }
 
@@ -245,13 +217,6 @@ class Measuring {
     if (mechanism == Mechanism::inproc) return false;  // it joins no two processes
     return options_.only.empty() ||
            std::find(options_.only.begin(), options_.only.end(), mechanism) != options_.only.end();
-  }
-
-  /// Of one that two related ends can only meet at.
-  std::string address(Mechanism mechanism) {
-    if (mechanism != Mechanism::fifo && mechanism != Mechanism::mmap) return {};
-    const std::string name = std::to_string(++names_);
-    return std::string{to_string(mechanism)} + "://" + (folder_.path() / name).string();
   }
 
   static std::size_t size_for(Mechanism mechanism, std::size_t bytes) {
@@ -268,10 +233,17 @@ class Measuring {
       for (const Mechanism mechanism : all_mechanisms) {
         const std::size_t size = size_for(mechanism, bytes);
         if (!wanted(mechanism) || size == 0) continue;
-        flows.push_back(std::make_unique<Flow>(mechanism, size, gap.pause, address(mechanism)));
+        flows.push_back(std::make_unique<Flow>(mechanism, size, gap.pause));
       }
       fight_out(flows, gap);
     }
+  }
+
+  /// What is left of the time, shared by what is left to do; setting up takes a third or more. A busy
+  /// machine gets fewer rounds, three at least, and not a longer run.
+  nanoseconds share_of_time() {
+    const nanoseconds left = end_ - Clock::now();
+    return std::max<nanoseconds>(left / std::max(1, fights_left_--) / 2, microseconds{1});
   }
 
   void fight_out(const std::vector<std::unique_ptr<Flow>>& flows, const Gap& gap) {
@@ -280,28 +252,48 @@ class Measuring {
     DuelOptions options;
     options.pair.placement = usable_cpus() < 2 ? Placement::one_core : Placement::two_cores;
     options.pair.rounds = gap.rounds;
-    options.pair.slice_ns = static_cast<std::uint64_t>(gap.slice.count());
+    options.pair.slice_ns = static_cast<std::uint64_t>(nanoseconds{gap.slice}.count());
+    options.pair.budget = share_of_time();
     const Duel duel = fight(contenders, options);
     for (std::size_t i = 0; i < flows.size(); ++i) note(*flows[i], duel.figures[i], gap);
   }
 
   void note(const Flow& flow, const Figures& figures, const Gap& gap) {
     if (!figures.ran()) return fail(flow, figures.failure);
-    const std::size_t rounds = figures.ns.size(), slices = flow.slices();
-    std::vector<double> send, receive, delay;
-    for (std::size_t i = slices - std::min(slices, rounds); i < slices; ++i) {
-      const Told& told = flow.told(i);
-      const auto messages = static_cast<double>(told.messages);
-      send.push_back(static_cast<double>(told.send_cpu_ns) / messages);
-      receive.push_back(static_cast<double>(told.receive_cpu_ns) / messages);
-      delay.push_back(static_cast<double>(told.delay_ns) / messages);
-    }
     const bool stream = gap.pause.count() == 0;
-    const double ns =
-        stream ? *std::min_element(figures.ns.begin(), figures.ns.end()) : median(figures.ns);
-    Pace pace{.rate = 1e9 / ns, .send_ns = median(send), .receive_ns = median(receive)};
-    if (!stream) pace.delay_ns = median(delay);
+    const std::size_t round = stream ? fastest(figures) : typical(flow, figures);
+    Pace pace = flow.told(first_told(flow, figures) + round).each();
+    pace.rate = 1e9 / figures.ns[round];
+    if (stream) pace.delay_ns.reset();
     line_of(flow).paces.push_back(pace);
+    if (gap.pause == gaps.front().pause) {
+      ++slow_ones_;
+      late_ones_ += pace.rate * std::chrono::duration<double>(gap.pause).count() < 0.8;
+    }
+  }
+
+  /// The sides have told of the slices that were to find out how many messages fill one, too.
+  static std::size_t first_told(const Flow& flow, const Figures& figures) {
+    return flow.slices() - std::min(flow.slices(), figures.ns.size());
+  }
+
+  static std::size_t fastest(const Figures& figures) {
+    return static_cast<std::size_t>(std::min_element(figures.ns.begin(), figures.ns.end()) -
+                                    figures.ns.begin());
+  }
+
+  /// Of the rounds in which nobody else was given a side's core, one of the first quarter by delay:
+  /// other work makes messages late, and what gathers meanwhile is cheaper than it would be.
+  static std::size_t typical(const Flow& flow, const Figures& figures) {
+    const std::size_t first = first_told(flow, figures);
+    std::vector<std::size_t> rounds;
+    for (std::size_t i = 0; i < figures.ns.size(); ++i) {
+      if (figures.counts[i]) rounds.push_back(i);
+    }
+    std::sort(rounds.begin(), rounds.end(), [&](std::size_t a, std::size_t b) {
+      return *flow.told(first + a).each().delay_ns < *flow.told(first + b).each().delay_ns;
+    });
+    return rounds[(rounds.size() - 1) / 4];
   }
 
   void fail(const Flow& flow, const std::string& why) {
@@ -335,9 +327,13 @@ class Measuring {
     });
   }
 
+  using Clock = std::chrono::steady_clock;
+
   const MeasuringOptions& options_;
-  Folder folder_;
-  int names_ = 0;
+  const Clock::time_point end_ = Clock::now() + std::chrono::seconds{6};
+  int fights_left_;
+  int slow_ones_ = 0;
+  int late_ones_ = 0;
   Measurements all_;
 };
 

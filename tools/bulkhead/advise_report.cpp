@@ -47,21 +47,23 @@ std::string reason_of_price(const Advice& advice) {
   const auto& ranked = advice.ranked;
   const Candidate& first = ranked.front();
   const auto carrying =
-      std::count_if(ranked.begin(), ranked.end(), [](const Candidate& c) { return c.carries; });
+      std::ranges::count_if(ranked, [&](const Candidate& one) { return advice.as_good(one); });
   if (carrying == 1) return "it is the only one that meets the needs and carries the rate";
-  const auto cheapest = std::min_element(
-      ranked.begin(), ranked.begin() + carrying,
-      [](const Candidate& a, const Candidate& b) { return a.share() < b.share(); });
-  const double ratio = ranked[1].share() / first.share();
-  if (cheapest->mechanism == first.mechanism && ratio > 1.1 &&
-      ranked[1].share() - first.share() > 0.002) {
+  if (advice.as_cheap.empty()) {
     return fmt::format("it takes the least processor time of the {} that meet the needs", carrying);
   }
-  const std::string same = fmt::format("it costs what {} does, next to nothing more or less",
-                                       to_string(ranked[1].mechanism));
-  const bool sooner =
-      first.delay_ns && ranked[1].delay_ns && *first.delay_ns * 1.25 < *ranked[1].delay_ns;
-  return same + (sooner ? ", and a message is there sooner" : ", and can do as much or more");
+  std::vector<std::string> others;
+  bool soonest = first.delay_ns.has_value();
+  for (const Candidate& other : ranked) {
+    if (std::ranges::find(advice.as_cheap, other.mechanism) == advice.as_cheap.end()) continue;
+    others.emplace_back(to_string(other.mechanism));
+    soonest = soonest && other.delay_ns && *first.delay_ns * 1.25 < *other.delay_ns;
+  }
+  return fmt::format(
+      "none of the {} that meet the needs is cheaper by more than measuring can tell ({} {} "
+      "the same), and {}",
+      carrying, joined(others), others.size() == 1 ? "costs" : "cost",
+      soonest ? "its messages arrive the soonest" : "of those it can do the most");
 }
 
 void reasons_of_place(const Advice& advice, std::vector<std::string>& reasons) {
@@ -78,10 +80,10 @@ void reasons_of_place(const Advice& advice, std::vector<std::string>& reasons) {
         "its {} connections hold {} of rings; where most are silent, a socket holds none",
         connections, bytes_in_words(connections * 2 * ChannelOptions{}.capacity_bytes)));
   }
-  if (question.needs.other_machine && can.survives) {
-    reasons.push_back("on another machine through a file server, whose time is not in the figures");
-  } else if (question.needs.other_machine) {
-    reasons.push_back("measured over the loopback device: the network's own time comes on top");
+  if (question.needs.other_machine) {
+    reasons.push_back(can.survives ? "through a file server, whose time is not in the figures"
+                                   : "measured over the loopback device: the network's own time "
+                                     "comes on top");
   }
   if (question.needs.survives) {
     reasons.push_back(
@@ -95,7 +97,7 @@ void reasons_of_place(const Advice& advice, std::vector<std::string>& reasons) {
   }
 }
 
-std::vector<std::string> reasons(const Advice& advice) {
+std::vector<std::string> reasons(const Advice& advice, const Measurements& measurements) {
   const Question& question = advice.question;
   const Candidate& first = advice.ranked.front();
   std::vector<std::string> all{reason_of_price(advice)};
@@ -105,6 +107,10 @@ std::vector<std::string> reasons(const Advice& advice) {
   if (question.rate > 0.8 * first.capacity) {
     all.push_back("the rate is near what it carries at most: leave room, or send larger messages");
   }
+  if (first.share() > measurements.cpus) {
+    all.push_back(
+        fmt::format("that is more than the {} CPUs that were measured on", measurements.cpus));
+  }
   if (question.bytes > ChannelOptions{}.max_message_bytes) {
     all.push_back("ChannelOptions::max_message_bytes has to be raised for messages of this size");
   }
@@ -112,55 +118,71 @@ std::vector<std::string> reasons(const Advice& advice) {
   return all;
 }
 
-std::string cost_in_words(const Candidate& candidate) {
-  return fmt::format("{} to send, {} to receive", share_in_words(candidate.send_share),
-                     share_in_words(candidate.receive_share));
+std::string percent(double share) {
+  return fmt::format("{:.{}f} %", share * 100, share >= 0.1 ? 0 : share >= 0.01 ? 1 : 2);
 }
 
-std::string next_in_words(const Advice& advice) {
-  const Candidate* next = advice.next();
-  if (!next) return "nobody else would do";
-  const Candidate& first = advice.ranked.front();
+std::string other_in_words(const Candidate& other, const Candidate& first) {
   std::string text =
-      fmt::format("{}, {}", to_string(next->mechanism), share_in_words(next->share()));
-  const double times = next->share() / first.share();
-  if (times >= 1.1) text += fmt::format(" ({:.1f} times as much)", times);
-  if (next->delay_ns) text += fmt::format(", a message takes {}", time_in_words(*next->delay_ns));
+      fmt::format("{}: {}", to_string(other.mechanism), share_in_words(other.share()));
+  const double times = other.share() / first.share();
+  if (times >= 1.15) text += fmt::format(" ({:.1f} times as much)", times);
+  if (other.delay_ns) text += fmt::format(", {} a message", time_in_words(*other.delay_ns));
   return text;
 }
 
+/// Each under the first thing that it lacks: "priority: pipe, fifo; reliable delivery: udp".
 std::string refused_in_words(const Advice& advice) {
-  std::vector<std::string> all;
+  std::vector<std::pair<std::string, std::string>> groups;
+  const auto put = [&](const std::string& reason, Mechanism mechanism) {
+    const auto group =
+        std::ranges::find(groups, reason, &std::pair<std::string, std::string>::first);
+    const std::string name{to_string(mechanism)};
+    if (group == groups.end()) {
+      groups.emplace_back(reason, name);
+    } else {
+      group->second += ", " + name;
+    }
+  };
   for (const Refused& one : advice.refused) {
-    all.push_back(fmt::format(
-        "{} ({})", to_string(one.mechanism),
-        one.lacks.empty() ? "not measured: " + one.unmeasured : "no " + joined(one.lacks)));
+    put(one.lacks.empty() ? "not measured (" + one.unmeasured + ")" : "no " + one.lacks.front(),
+        one.mechanism);
   }
-  for (const Candidate& slow : advice.ranked) {
-    if (slow.carries) continue;
-    all.push_back(fmt::format("{} (at most {} a second)", to_string(slow.mechanism),
-                              rate_in_words(slow.capacity)));
+  for (const Candidate& one : advice.ranked) {
+    if (!one.carries) {
+      put("too slow", one.mechanism);
+    } else if (!advice.as_good(one)) {
+      put("leave files behind", one.mechanism);
+    }
   }
-  return joined(all);
+  std::string text;
+  for (const auto& [reason, names] : groups) {
+    text += (text.empty() ? "" : "; ") + reason + ": " + names;
+  }
+  return text;
 }
 
 std::string rule_in_words(const Advice& advice) {
   const Rule& rule = advice.rule;
   if (!rule.memory_qualifies) return "shared memory does not meet the needs";
   if (!rule.queue) return "no queue or socket meets the needs";
-  const auto queue = to_string(*rule.queue);
-  std::string text = fmt::format(
-      "take memory where it saves a twentieth of a core. Against {}, of {} that is the case ",
-      queue, bytes_in_words(advice.question.bytes));
-  text += rule.from_rate ? fmt::format("from {} a second on", rate_in_words(*rule.from_rate))
-                         : std::string{"at no rate"};
-  text += fmt::format("; at {} a second, ", rate_in_words(advice.question.rate));
-  text += rule.from_bytes ? fmt::format("from {} on", bytes_in_words(*rule.from_bytes))
-                          : std::string{"at no size"};
-  return text +
-         fmt::format(". What you ask for: it {} {}", rule.saves >= 0 ? "saves" : "costs",
-                     share_in_words(std::abs(rule.saves))) +
-         (rule.saves >= 0 ? "" : " more");
+  std::string from_rate = "at no rate", from_bytes = "of no size";
+  if (rule.from_rate) {
+    from_rate = *rule.from_rate <= 1
+                    ? "at any rate"
+                    : fmt::format("from {} a second on", rate_in_words(*rule.from_rate));
+  }
+  if (rule.from_bytes) {
+    from_bytes = *rule.from_bytes <= 1
+                     ? "of any size"
+                     : fmt::format("from {} on", bytes_in_words(*rule.from_bytes));
+  }
+  return fmt::format(
+      "memory, where it saves a twentieth of a core. Against {}: messages of {} {}; at {} a second "
+      "messages {}. As asked it {} {}{}",
+      to_string(*rule.queue), bytes_in_words(advice.question.bytes), from_rate,
+      rate_in_words(advice.question.rate), from_bytes, rule.saves >= 0 ? "saves" : "costs",
+      share_in_words(std::abs(rule.saves)), rule.saves >= 0 ? "" : " more");
 }
 
 /// Words at most `width` wide, the lines after the first behind `indent` blanks.
@@ -218,7 +240,9 @@ std::string advice_in_words(const Advice& advice, const Measurements& measuremen
   std::string text = fmt::format("{}  for {}\n\n", to_string(first->mechanism),
                                  question_in_words(advice.question));
   text += paragraph("address", address_form(first->mechanism));
-  text += paragraph("costs", share_in_words(first->share()) + ": " + cost_in_words(*first));
+  text += paragraph("costs",
+                    fmt::format("{} ({} to send, {} to receive)", share_in_words(first->share()),
+                                percent(first->send_share), percent(first->receive_share)));
   if (first->delay_ns) {
     text += paragraph("takes",
                       time_in_words(*first->delay_ns) + (advice.question.needs.both_ways
@@ -227,22 +251,29 @@ std::string advice_in_words(const Advice& advice, const Measurements& measuremen
   }
   text += paragraph("carries", fmt::format("up to {} a second", rate_in_words(first->capacity)));
   text += '\n';
-  for (const char* title = "why"; const std::string& reason : reasons(advice)) {
+  for (const char* title = "why"; const std::string& reason : reasons(advice, measurements)) {
     text += paragraph(title, reason);
     title = "";
   }
-  text += paragraph("next best", next_in_words(advice));
+  const Candidate* next = advice.next();
+  text += paragraph("next best", next ? other_in_words(*next, *first) : "nobody else would do");
+  if (const Candidate* quickest = advice.quickest(); quickest && quickest != next) {
+    text += paragraph("quickest", other_in_words(*quickest, *first));
+  }
   if (const std::string refused = refused_in_words(advice); !refused.empty()) {
     text += paragraph("left out", refused);
   }
-  text += "\n  shared memory or a queue: " + wrapped(rule_in_words(advice), 2, 70) + '\n';
-  return text + fmt::format("\nmeasured {} UTC on {}; --measure measures anew\n",
-                            measurements.origin.date, measurements.origin.machine);
+  text += "\n  shared memory or a queue\n" + paragraph("", rule_in_words(advice));
+  text += fmt::format("\nmeasured {} UTC on {}; --measure measures anew\n",
+                      measurements.origin.date, measurements.origin.machine);
+  if (measurements.busy) text += "the machine was busy meanwhile: measure again when it is not\n";
+  return text;
 }
 
 std::string advice_as_json(const Advice& advice, const Measurements& measurements) {
   const Question& question = advice.question;
-  Json candidates = Json::array(), refused = Json::array();
+  Json candidates = Json::array(), refused = Json::array(), as_cheap = Json::array();
+  for (const Mechanism mechanism : advice.as_cheap) as_cheap.push_back(to_string(mechanism));
   for (const Candidate& candidate : advice.ranked) candidates.push_back(as_json(candidate));
   for (const Refused& one : advice.refused) {
     refused.push_back({{"mechanism", to_string(one.mechanism)},
@@ -252,11 +283,13 @@ std::string advice_as_json(const Advice& advice, const Measurements& measurement
   const Candidate* first = advice.recommended();
   Json json{{"size", question.bytes},
             {"rate", question.rate},
+            {"topology", topology_in_words(question)},
             {"many", question.many},
             {"needs", words_of(needs_of(question))},
             {"recommended", first ? as_json(*first) : Json(nullptr)},
-            {"why", first ? Json(reasons(advice)) : Json::array()},
+            {"why", first ? Json(reasons(advice, measurements)) : Json::array()},
             {"next", advice.next() ? as_json(*advice.next()) : Json(nullptr)},
+            {"as_cheap", std::move(as_cheap)},
             {"impossible", advice.impossible.empty() ? Json(nullptr) : Json(advice.impossible)},
             {"nearest", advice.nearest ? Json(to_string(*advice.nearest)) : Json(nullptr)},
             {"candidates", std::move(candidates)},
@@ -266,7 +299,8 @@ std::string advice_as_json(const Advice& advice, const Measurements& measurement
              {{"machine", measurements.origin.machine},
               {"kernel", measurements.origin.kernel},
               {"version", measurements.origin.version},
-              {"date", measurements.origin.date}}}};
+              {"date", measurements.origin.date},
+              {"busy", measurements.busy}}}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
