@@ -121,6 +121,13 @@ if(sources)
   bulkhead_test(support_tests LABELS unit SOURCES ${sources})
 endif()
 
+# Those of the command's verbs that are more than a file.
+bulkhead_glob(sources ${PROJECT_SOURCE_DIR}/tools/bulkhead/*_test.cpp)
+if(sources AND TARGET bulkhead_map)
+  bulkhead_test(tools_tests LABELS unit SOURCES ${sources})
+  target_link_libraries(tools_tests PRIVATE bulkhead_map)
+endif()
+
 bulkhead_glob(sources ${PROJECT_SOURCE_DIR}/tests/conformance/*.cpp)
 if(sources)
   bulkhead_test(conformance_tests LABELS conformance threaded SOURCES ${sources})
