@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The `bulkhead` command: tools/bulkhead/, one file per verb; the bench verb also uses bench/.
+# The `bulkhead` command: tools/bulkhead/, one file per verb, and a folder beside it where a verb is
+# many; the bench verb also uses bench/.
 
 bulkhead_glob_flat(sources ${PROJECT_SOURCE_DIR}/tools/bulkhead/*.cpp)
 if(NOT sources)
@@ -13,6 +14,14 @@ if(NOT CLI11_FOUND OR NOT fmt_FOUND OR NOT nlohmann_json_FOUND)
   return()
 endif()
 
+bulkhead_glob_flat(map_sources ${PROJECT_SOURCE_DIR}/tools/bulkhead/map/*.cpp)
+set(map_tests ${map_sources})
+list(FILTER map_sources EXCLUDE REGEX "_test\\.cpp$")
+list(FILTER map_tests INCLUDE REGEX "_test\\.cpp$")
+add_library(bulkhead_map STATIC ${map_sources})
+target_include_directories(bulkhead_map PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(bulkhead_map PUBLIC bulkhead_static bulkhead_flags fmt::fmt)
+
 bulkhead_glob_flat(bench_sources ${PROJECT_SOURCE_DIR}/bench/*.cpp)
 set(bench_tests ${bench_sources})
 list(FILTER bench_sources EXCLUDE REGEX "_test\\.cpp$")
@@ -25,10 +34,16 @@ target_link_libraries(bulkhead_bench PUBLIC
 add_executable(bulkhead_command ${sources})
 set_target_properties(bulkhead_command PROPERTIES OUTPUT_NAME bulkhead)
 target_compile_definitions(bulkhead_command PRIVATE BULKHEAD_VERSION="${PROJECT_VERSION}")
-target_link_libraries(bulkhead_command PRIVATE bulkhead_bench CLI11::CLI11)
+target_link_libraries(bulkhead_command PRIVATE bulkhead_map bulkhead_bench CLI11::CLI11)
 
-# What the bench and its advice compute from what they measure.
-if(COMMAND bulkhead_test AND bench_tests)
-  bulkhead_test(bench_tests LABELS unit SOURCES ${bench_tests})
-  target_link_libraries(bench_tests PRIVATE bulkhead_bench)
+# What the bench and its advice compute from what they measure, and what the verb `map` is made of.
+if(COMMAND bulkhead_test)
+  if(bench_tests)
+    bulkhead_test(bench_tests LABELS unit SOURCES ${bench_tests})
+    target_link_libraries(bench_tests PRIVATE bulkhead_bench)
+  endif()
+  if(map_tests)
+    bulkhead_test(map_tests LABELS unit SOURCES ${map_tests})
+    target_link_libraries(map_tests PRIVATE bulkhead_map)
+  endif()
 endif()

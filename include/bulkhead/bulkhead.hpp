@@ -17,6 +17,7 @@
 #include <bulkhead/listener.hpp>
 #include <bulkhead/message.hpp>
 #include <bulkhead/names.hpp>
+#include <bulkhead/pool.hpp>
 #include <bulkhead/process.hpp>
 #include <bulkhead/region.hpp>
 #include <bulkhead/result.hpp>

@@ -66,6 +66,8 @@ class [[nodiscard]] BULKHEAD_API Error {
 
   /// `who` (a role and its pid) died as `exit` says, while `operation` was under way.
   static Error died(std::string operation, std::string who, Exit exit);
+  /// An error of another kind that a death led to, in the words of `details`.
+  static Error after_death(ErrorKind kind, Details details, std::string who, Exit exit);
 
   ErrorKind kind() const noexcept { return kind_; }
   /// The system's code when there is one, else the kind in category "bulkhead".

@@ -224,6 +224,13 @@ Error Error::died(std::string operation, std::string who, Exit exit) {
   return error;
 }
 
+Error Error::after_death(ErrorKind kind, Details details, std::string who, Exit exit) {
+  Error error{kind};
+  error.text_ =
+      std::make_shared<const Text>(Text{std::move(details), std::move(who), std::move(exit)});
+  return error;
+}
+
 std::error_code Error::code() const noexcept {
   return text_ && text_->details.code ? text_->details.code : make_error_code(kind_);
 }

@@ -120,15 +120,17 @@ Result<Exit> ProcessState::kill(std::string why) {
                                          .cause = "it is a thread of this process",
                                          .remedy = "close its channel, or spawn it as a process"});
   }
-  {
-    const std::lock_guard guard{mutex};
-    if (exit) return *exit;
-    hang = std::move(why);
-    // A child that has just ended is no error: wait tells.
-    static_cast<void>(os::send_signal(pidfd, SIGKILL));
-    lifeline.cut();
-  }
+  begin_kill(std::move(why));
   return wait(kill_limit);
+}
+
+void ProcessState::begin_kill(std::string why) {
+  const std::lock_guard guard{mutex};
+  if (exit) return;
+  hang = std::move(why);
+  // A child that has just ended is no error: wait tells.
+  static_cast<void>(os::send_signal(pidfd, SIGKILL));
+  lifeline.cut();
 }
 
 void ProcessState::forward_output() {

@@ -57,6 +57,8 @@ struct ProcessState {
   /// `timed_out`, or `empty` for os::no_wait.
   Result<Exit> wait(Deadline deadline);
   Result<Exit> kill(std::string hang);
+  /// The same without waiting for its end.
+  void begin_kill(std::string hang);
   void forward_output();
   /// For the channel: who, and how it ended.
   std::optional<std::pair<std::string, Exit>> obituary(Deadline deadline);

@@ -97,18 +97,16 @@ Error why_not(ProcessState& state, Error error) {
   return Error::died("spawn", state.who(), Exit::of(Exit::Cause::never_started, to_string(*exit)));
 }
 
+/// `empty` while it has not said anything and has time.
 Result<SandboxReport> hear_answer(ProcessState& state, Deadline deadline) {
-  for (;;) {
-    Result<SandboxReport> answer;
-    auto heard = receive_answer(state.vitals, answer);
-    if (heard) return answer;
-    if (heard.error() != ErrorKind::empty) return fail(why_not(state, std::move(heard).error()));
-    if (BULKHEAD_TRY(os::poll_one(state.vitals, POLLIN, deadline)) == 0) {
-      return fail(ErrorKind::timed_out,
-                  {.cause = "its role did not begin in time",
-                   .remedy = "look at what its static initialisers do, or raise start_limit"});
-    }
-  }
+  Result<SandboxReport> answer;
+  auto heard = receive_answer(state.vitals, answer);
+  if (heard) return answer;
+  if (heard.error() != ErrorKind::empty) return fail(why_not(state, std::move(heard).error()));
+  if (!deadline.expired()) return fail(ErrorKind::empty);
+  return fail(ErrorKind::timed_out,
+              {.cause = "its role did not begin in time",
+               .remedy = "look at what its static initialisers do, or raise start_limit"});
 }
 
 Result<Started> launch(const SpawnOptions& options, std::string_view role, FdView bootstrap,
@@ -159,8 +157,19 @@ Channel watched(std::shared_ptr<ProcessState> state, std::unique_ptr<transport::
 
 }  // namespace
 
-Result<Process> spawn_process(detail::RoleEntry entry, std::string_view role,
-                              SpawnOptions& options) {
+Starting::Starting(std::shared_ptr<ProcessState> state, std::unique_ptr<transport::Link> link,
+                   Trust trust, Deadline deadline) noexcept
+    : state_(std::move(state)), link_(std::move(link)), trust_(trust), deadline_(deadline) {}
+Starting::Starting(Starting&&) noexcept = default;
+Starting& Starting::operator=(Starting&&) noexcept = default;
+Starting::~Starting() {
+  if (state_) static_cast<void>(state_->kill({}));
+}
+
+FdView Starting::answer() const noexcept { return state_->vitals; }
+
+Result<Starting> Starting::begin(detail::RoleEntry entry, std::string_view role,
+                                 SpawnOptions& options) {
   if (!origin()->executable) return fail(origin()->failure);
   BULKHEAD_TRY(check_channels(options));
   const std::uint64_t offset = BULKHEAD_TRY(offset_of(entry));
@@ -187,26 +196,35 @@ Result<Process> spawn_process(detail::RoleEntry entry, std::string_view role,
   }
   belongings.handles.clear();
   BULKHEAD_TRY(links.first->bind(os::no_wait));
-  child->report = BULKHEAD_TRY(hear_answer(*child, deadline));
-  auto state = std::move(child).finish();
-  auto channel = watched(state, std::move(links.first), options.channel.trust);
-  return ProcessState::make(std::move(state), std::move(channel));
+  return Starting{std::move(child).finish(), std::move(links.first), options.channel.trust,
+                  deadline};
 }
 
-}  // namespace process
+Result<Process> Starting::finish() {
+  state_->report = BULKHEAD_TRY(hear_answer(*state_, deadline_));
+  auto channel = watched(state_, std::move(link_), trust_);
+  return ProcessState::make(std::move(state_), std::move(channel));
+}
 
-namespace detail {
-namespace {
+Result<Process> spawn_process(detail::RoleEntry entry, std::string_view role,
+                              SpawnOptions& options) {
+  auto starting = BULKHEAD_TRY(Starting::begin(entry, role, options));
+  for (;;) {
+    auto made = starting.finish();
+    if (made || made.error() != ErrorKind::empty) return made;
+    BULKHEAD_TRY(os::poll_one(starting.answer(), POLLIN, starting.deadline()));
+  }
+}
 
-/// "spawn decoder: enter folder /x: No such file or directory"
-Error in_words(const Error& error, const std::string& name) {
+Error spawn_failure(const Error& error, const std::string& name) {
   Error::Details details{.operation = "spawn", .object = name, .cause = error.sentence()};
   if (error.code().category() == std::system_category()) details.code = error.code();
   return {error.kind(), std::move(details)};
 }
 
-}  // namespace
+}  // namespace process
 
+namespace detail {
 Result<Process> spawn(RoleEntry entry, std::string_view role, SpawnOptions options) {
   if (options.name.empty()) options.name = role;
   const std::string name = options.name;
@@ -221,7 +239,7 @@ Result<Process> spawn(RoleEntry entry, std::string_view role, SpawnOptions optio
     return process::spawn_process(entry, role, options);
   }();
   if (made || made.error().exit() != nullptr) return made;
-  return fail(in_words(made.error(), name));
+  return fail(process::spawn_failure(made.error(), name));
 }
 
 }  // namespace detail

@@ -34,6 +34,8 @@ class Child {
   bool write(std::string_view text);
   /// Closes its standard input.
   void close_input() { input_.close(); }
+  /// Nobody reads its standard output any more.
+  void close_output() { output_.close(); }
   /// The next line of its standard output without the newline; empty at the end. May block.
   std::string read_line();
   /// All that is left of its standard output. Blocks until the child has closed it.

@@ -13,6 +13,7 @@
 
 #include "bench/floors.hpp"
 #include "bench/suite.hpp"
+#include "bench/threads_suite.hpp"
 #include "bench/waiting_suite.hpp"
 #include "tools/bulkhead/verb.hpp"
 
@@ -33,6 +34,8 @@ class Bench : public Verb {
         ->delimiter(',');
     command_->add_flag("--waiting", waiting_,
                        "Instead: how a channel over memory waits, against spinning and sleeping");
+    command_->add_flag("--threads", threads_,
+                       "Instead: a thread beside a process, shared locks, more threads than cores");
     command_->add_flag("--porthole", porthole_,
                        "Instead: what the processes of Porthole cost, beside one process");
     command_
@@ -53,12 +56,12 @@ class Bench : public Verb {
                  json_, std::strerror(errno));
       return 1;
     }
-    const bench::Suite suite = waiting_ ? bench::run_waiting(options_) : bench::run_suite(options_);
+    const bench::Suite suite = measure();
     for (const std::string& note : suite.notes) fmt::print(stderr, "bulkhead bench: {}\n", note);
     if (json_ == "-") {
       fmt::print("{}", bench::to_json(suite.rows));
     } else {
-      waiting_ ? bench::print_waiting(stdout, suite.rows) : bench::print_table(stdout, suite.rows);
+      print(suite.rows);
     }
     return file ? write(file, bench::to_json(suite.rows)) : 0;
   }
@@ -93,6 +96,7 @@ class Bench : public Verb {
   std::string json_;
   bool waiting_ = false;
   bool porthole_ = false;
+  bool threads_ = false;
 };
 
 }  // namespace

@@ -2,9 +2,12 @@
 //
 // The `bulkhead` command: one verb a file.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <bulkhead/process.hpp>
@@ -23,9 +26,17 @@ int main(int argc, char** argv) {
   verbs.push_back(bulkhead::tools::advise_verb(app));
   verbs.push_back(bulkhead::tools::bench_verb(app));
   verbs.push_back(bulkhead::tools::clean_verb(app));
+  verbs.push_back(bulkhead::tools::map_verb(app));
   verbs.push_back(bulkhead::tools::mechanisms_verb(app));
   verbs.push_back(bulkhead::tools::relay_verb(app));
-  CLI11_PARSE(app, argc, argv);
+  std::vector<std::string> arguments{argv + 1, argv + argc};
+  for (const auto& verb : verbs) verb->take_command(arguments);
+  std::ranges::reverse(arguments);  // as the parser takes them
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong);
+  }
   try {
     for (const auto& verb : verbs) {
       if (verb->chosen()) return verb->run();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -21,6 +22,10 @@ class Verb {
   Verb& operator=(const Verb&) = delete;
   virtual ~Verb() = default;
 
+  /// Before the parser sees them: a verb that runs another command takes that one's words out of the
+  /// arguments, so that none is mistaken for an option of ours.
+  virtual void take_command(std::vector<std::string>& arguments) { static_cast<void>(arguments); }
+
   /// Was this the verb on the command line?
   virtual bool chosen() const = 0;
   virtual int run() = 0;
@@ -29,6 +34,7 @@ class Verb {
 std::unique_ptr<Verb> advise_verb(CLI::App& app);
 std::unique_ptr<Verb> bench_verb(CLI::App& app);
 std::unique_ptr<Verb> clean_verb(CLI::App& app);
+std::unique_ptr<Verb> map_verb(CLI::App& app);
 std::unique_ptr<Verb> mechanisms_verb(CLI::App& app);
 std::unique_ptr<Verb> relay_verb(CLI::App& app);
 

@@ -70,6 +70,24 @@ template <class Parameter, class A> Result<void> put_as(wire::Encoder& encoder, 
   }
 }
 
+/// Calls what may throw. An exception becomes an error in words; but for memory that ran out: that
+/// ends the process, so that its Exit says so and names the limit.
+template <class Wrapped, class Work> Wrapped guarded(Work&& work) {
+#if __cpp_exceptions
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    std::terminate();
+  } catch (const std::exception& thrown) {
+    return fail(ErrorKind::system, {.cause = std::string("it threw: ") + thrown.what()});
+  } catch (...) {
+    return fail(ErrorKind::system, {.cause = "it threw something that is no std::exception"});
+  }
+#else
+  return work();
+#endif
+}
+
 template <auto Function> class IsolatedCall {
   using Signature = IsolatedSignature<std::remove_cvref_t<decltype(Function)>>;
   using Return = typename Signature::Return;
@@ -146,7 +164,7 @@ template <auto Function> class IsolatedCall {
     static_cast<void>((get_argument(decoder, std::get<I>(values), outcome) && ...));
     if (!outcome) return fail(std::move(outcome).error());
     request.clear();
-    return guarded([&]() -> Wrapped {
+    return guarded<Wrapped>([&]() -> Wrapped {
       if constexpr (std::is_void_v<Return>) {
         Function(std::move(*std::get<I>(values))...);
         return {};
@@ -154,24 +172,6 @@ template <auto Function> class IsolatedCall {
         return Function(std::move(*std::get<I>(values))...);
       }
     });
-  }
-
-  /// An exception becomes an error in words; but for memory that ran out: that ends the process, so
-  /// that its Exit says so and names the limit.
-  template <class Work> static Wrapped guarded(Work&& work) {
-#if __cpp_exceptions
-    try {
-      return work();
-    } catch (const std::bad_alloc&) {
-      std::terminate();
-    } catch (const std::exception& thrown) {
-      return fail(ErrorKind::system, {.cause = std::string("it threw: ") + thrown.what()});
-    } catch (...) {
-      return fail(ErrorKind::system, {.cause = "it threw something that is no std::exception"});
-    }
-#else
-    return work();
-#endif
   }
 };
 

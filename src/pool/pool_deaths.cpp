@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a worker's end means for the tasks that it had.
+#include <csignal>
+
+#include "pool/pool_state.hpp"
+#include "pool/reproducer.hpp"
+#include "pool/retry.hpp"
+
+namespace bulkhead::detail {
+
+using pool::Verdict;
+
+std::uint64_t PoolState::effective_memory(const Task& task) const {
+  if (task.memory_limit != 0) return task.memory_limit;
+  if (options.memory_limit != 0) return options.memory_limit;
+  return options.sandbox.confines() ? options.sandbox.limits.memory_bytes : 0;
+}
+
+void PoolState::charge(Worker& worker, const Exit& exit) {
+  std::uint64_t begun = worker.status != nullptr ? worker.status->running.load() : 0;
+  const bool is_open = begun >= worker.first_ticket && begun < worker.next_ticket();
+  // TRUST: an untrusted one that says that it had begun nothing would never be to blame.
+  const bool doubtful = !is_open && worker.process->channel().trust() == Trust::untrusted;
+  if (worker.at_time_limit || doubtful) begun = worker.first_ticket;
+  std::deque<TaskPointer> open;
+  open.swap(worker.open);
+  TaskPointer charged;
+  for (std::size_t i = open.size(); i > 0; --i) {
+    auto& task = open[i - 1];
+    if (task == nullptr) continue;
+    --given_tasks;
+    task->state = Task::State::waiting;
+    if (worker.first_ticket + i - 1 == begun) {
+      charged = std::move(task);
+    } else {
+      schedule.add_first(std::move(task));
+    }
+  }
+  if (charged) return charge(std::move(charged), worker, exit);
+  // It did nothing and nobody is to blame: as good as one that did not start.
+  if (worker.answered == 0 && !worker.killed_by_us) start_failed(to_string(exit));
+}
+
+void PoolState::charge(TaskPointer task, Worker& worker, const Exit& exit) {
+  const std::string who = worker.process->who();
+  ++statistics.attempts;
+  ++task->attempts;
+  task->exits.push_back(exit);
+  switch (pool::verdict(*task)) {
+    case Verdict::again:
+      task->after_worker = serial_;
+      return schedule.add(std::move(task));
+    case Verdict::again_alone:
+      task->memory_limit = 2 * effective_memory(*task);
+      task->alone = true;
+      return schedule.add_first(std::move(task));
+    case Verdict::timed_out:
+      return give_up(*task,
+                     Error::after_death(ErrorKind::timed_out,
+                                        {.operation = std::string(task->request.name),
+                                         .cause = who + " was killed: " + to_string(exit),
+                                         .remedy = "raise the time limit if it deserves more"},
+                                        who, exit));
+    case Verdict::poisoned:
+      return poison(*task, who);
+  }
+}
+
+void PoolState::poison(Task& task, const std::string& who) {
+  auto& request = request_of(task);
+  Poisoned report{.task = pool::task_name(task), .exits = task.exits, .saved = {}};
+  std::string cause = pool::in_words(task.exits);
+  if (!options.crashes.empty()) {
+    auto saved = pool::save(task, options.crashes);
+    if (saved) {
+      cause += ", saved as " + saved->string();
+      report.saved = *std::move(saved);
+    } else {
+      log(saved.error().during("save the input of", std::string(request.name)).sentence());
+    }
+  }
+  poisoned.push_back(std::move(report));
+  give_up(task, Error::after_death(ErrorKind::poisoned,
+                                   {.operation = "poisoned", .cause = std::move(cause)}, who,
+                                   task.exits.back()));
+}
+
+}  // namespace bulkhead::detail
