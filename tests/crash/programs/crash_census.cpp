@@ -31,11 +31,12 @@ struct Wish {
   std::vector<std::string> only;
   bool list = false;
 
-  bool wants(const Operation& operation) const {
+  bool wants(const std::string& name) const {
     return only.empty() || std::ranges::any_of(only, [&](const std::string& part) {
-             return operation.name.find(part) != std::string::npos;
+             return name.find(part) != std::string::npos;
            });
   }
+  bool wants(const Operation& operation) const { return wants(operation.name); }
 };
 
 Wish read(int argc, char** argv) {
@@ -72,6 +73,19 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
   }
 }
 
+/// Two that die, or nearly.
+void take_pairs(const Wish& wish, std::vector<Outcome>& outcomes) {
+  const Thoroughness how{.deaths = wish.how.every ? std::size_t{400} : std::size_t{0},
+                         .every = false,
+                         .stride = wish.how.every ? std::size_t{1} : std::size_t{2}};
+  for (const auto& pairing : pairings()) {
+    if (!wish.wants(pairing.name)) continue;
+    outcomes.push_back(explore_pair(pairing, how));
+    print_row(std::cout, outcomes.back());
+    std::cout.flush();
+  }
+}
+
 std::vector<Outcome> take(const Wish& wish) {
   std::vector<Outcome> outcomes;
   print_head(std::cout);
@@ -81,6 +95,7 @@ std::vector<Outcome> take(const Wish& wish) {
     print_row(std::cout, outcomes.back());
     std::cout.flush();
   }
+  take_pairs(wish, outcomes);
   take_nested(wish, outcomes);
   return outcomes;
 }
