@@ -109,7 +109,10 @@ Result<std::size_t> MmapLink::send_many(std::span<const Bytes> messages, Deadlin
       if (done > 0 && later) return done;
       return fail(std::move(room).error());
     }
-    done += BULKHEAD_TRY(parts_.sender.send(messages.subspan(done)));
+    auto sent = parts_.sender.send(messages.subspan(done));
+    if (!sent && done > 0) return done;  // the next call meets what stood in the way
+    if (!sent) return sent;
+    done += *sent;
   }
   return done;
 }
