@@ -483,10 +483,32 @@ TEST(shm_moving_hostile_peer, that_never_maps_or_takes_that_back_loses_nothing_b
   EXPECT_FALSE(shm_ways(peer.victim()).sends_in_memory);
   peer.words().mapped = 0xffffffff;
   ASSERT_TRUE(peer.victim().send(content(5, 100), {}, never).has_value());
-  EXPECT_TRUE(shm_ways(peer.victim()).sends_in_memory);
-  peer.words().mapped = 0;
+  EXPECT_FALSE(shm_ways(peer.victim()).sends_in_memory);
+  peer.words().mapped = Mapped::yes;
   ASSERT_TRUE(peer.victim().send(content(6, 100), {}, never).has_value());
   EXPECT_TRUE(shm_ways(peer.victim()).sends_in_memory);
+  for (const std::uint32_t later : {Mapped::not_yet, Mapped::never_will_be}) {
+    peer.words().mapped = later;
+    ASSERT_TRUE(peer.victim().send(content(7, 100), {}, never).has_value());
+    EXPECT_TRUE(shm_ways(peer.victim()).sends_in_memory);
+  }
+}
+
+TEST(shm_moving_hostile_peer, that_will_never_map_is_spoken_to_over_the_socket_for_good) {
+  HostilePeer peer;
+  peer.greet_on_socket();
+  Message message;
+  EXPECT_EQ(peer.victim().receive(message, no_wait).error(), ErrorKind::empty);
+  EXPECT_TRUE(peer.victim().capabilities().in_place);
+  peer.words().mapped = Mapped::never_will_be;
+  EXPECT_FALSE(peer.victim().capabilities().in_place);
+  ASSERT_TRUE(peer.victim().send(content(1, 100), {}, never).has_value());
+  EXPECT_TRUE(shm_ways(peer.victim()).stays_on_socket);
+  peer.words().mapped = Mapped::yes;
+  ASSERT_TRUE(peer.victim().send(content(2, 100), {}, never).has_value());
+  EXPECT_FALSE(shm_ways(peer.victim()).sends_in_memory);
+  ASSERT_TRUE(Control{peer.control()}.send_moved().has_value());
+  expect_corrupt(peer.victim(), "it moves to memory that we have dropped");
 }
 
 TEST(shm_moving_hostile_peer, that_contradicts_itself_in_its_hello_is_corrupt) {
