@@ -225,9 +225,11 @@ class file_calls : public testing::Test {
     channel.close();
   }
 
+  /// Looks by a timer: the kernel takes milliseconds to close an inotify descriptor.
   std::vector<std::string> read_log(ErrorKind& ended) const {
     std::vector<std::string> read;
-    auto reader = or_throw(connect("file://" + folder_, 1s, {.direction = Direction::receive}));
+    auto reader =
+        or_throw(connect("file://" + folder_ + "?look=1s", 1s, {.direction = Direction::receive}));
     for (;;) {
       auto got = reader.try_receive();
       if (!got) {
@@ -274,7 +276,7 @@ class file_calls : public testing::Test {
   /// The same through a ring, whose other end reads meanwhile, with the fault or without.
   void write_and_read_ring(bool reader_too) {
     reader_fails_ = reader_too;
-    const std::string at = "mmap://" + folder_ + "?sync=each";
+    const std::string at = "mmap://" + folder_ + "?sync=each&look=1s";
     std::vector<std::string> read;
     const auto drain = [&](Channel& reader) {
       for (int errors = 0; errors < 3;) {
