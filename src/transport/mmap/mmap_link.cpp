@@ -121,6 +121,8 @@ Result<std::size_t> MmapLink::send_many(std::span<const Bytes> messages, Deadlin
 Result<bool> MmapLink::try_next(Message& into) {
   if (closed_) return fail(ErrorKind::closed);
   const bool over = ended_;
+  if (over && *end_ == ErrorKind::corrupt)
+    return fail(*end_);  // for ever, whatever stands there now
   auto got = parts_.receiver.next(into);
   if (got && *got) return got;
   if (over) return fail(*end_);
