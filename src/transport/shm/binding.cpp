@@ -67,19 +67,25 @@ Result<void> Binding::bind_locked() {
     stays_.store(true, std::memory_order_relaxed);
   }
   make_room_in_socket();
-  auto sent = made ? control().send_hello(own_->capacity(), options_.trust, file_,
-                                          data_bell_->passing(), space_bell_->passing())
-                   : control().send_hello_without_memory(options_.trust);
-  file_.close();
-  // A peer that has gone may have left messages: they are to be had all the same.
-  if (!sent && sent.error() != ErrorKind::closed) {
-    drop_memory();
-    return sent;
-  }
   if (made) {
-    data_bell_->passed();
-    space_bell_->passed();
+    auto sent = control().send_hello(own_->capacity(), options_.trust, file_, data_bell_->passing(),
+                                     space_bell_->passing());
+    file_.close();
+    // A peer that has gone may have left messages: they are to be had all the same.
+    if (sent || sent.error() == ErrorKind::closed) {
+      data_bell_->passed();
+      space_bell_->passed();
+      bound_ = true;
+      return {};
+    }
+    // Too many descriptors under way, say.
+    drop_memory();
+    if (options_.needs.in_place) return sent;
+    // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
+    stays_.store(true, std::memory_order_relaxed);
   }
+  const auto sent = control().send_hello_without_memory(options_.trust);
+  if (!sent && sent.error() != ErrorKind::closed) return sent;
   bound_ = true;
   return {};
 }
