@@ -281,7 +281,7 @@ class ReceiverDies final : public ShmScene {
     }
   }
 
-  static constexpr int most_pieces = 100;
+  static constexpr int most_pieces = 5'000;
   int pieces_ = 0;
 };
 

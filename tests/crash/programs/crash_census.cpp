@@ -2,7 +2,7 @@
 //
 // The census of deaths: every operation of every mechanism, killed at its places (deaths.hpp).
 //   crash_census                 the sample that fits CI, with a death in every state
-//   crash_census --every         at every instruction; BULKHEAD_SOAK above 1 means the same
+//   crash_census --every         at every instruction; BULKHEAD_SOAK: so many times as many deaths
 //   crash_census --only TEXT     operations whose name contains it; may be repeated
 //   crash_census --list          their names
 // Prints a table, and into crash-census.txt in the present folder as well. Its last line is
@@ -36,12 +36,13 @@ struct Wish {
              return name.find(part) != std::string::npos;
            });
   }
+  bool thorough() const { return how.every || how.deaths > Thoroughness{}.deaths; }
   bool wants(const Operation& operation) const { return wants(operation.name); }
 };
 
 Wish read(int argc, char** argv) {
   Wish wish;
-  wish.how.every = bulkhead::test::soaked(1) > 1;
+  wish.how.deaths *= static_cast<std::size_t>(bulkhead::test::soaked(1));
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--every") wish.how.every = true;
@@ -64,7 +65,7 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
       std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
   };
   const Thoroughness how{
-      .deaths = 0, .every = false, .stride = wish.how.every ? std::size_t{1} : std::size_t{12}};
+      .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : std::size_t{12}};
   for (const auto& [first, recovery] : pairs) {
     if (!wish.wants(named(all, first))) continue;
     outcomes.push_back(explore_recovery(named(all, first), named(all, recovery), how));
@@ -75,9 +76,8 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
 
 /// Two that die, or nearly.
 void take_pairs(const Wish& wish, std::vector<Outcome>& outcomes) {
-  const Thoroughness how{.deaths = wish.how.every ? std::size_t{400} : std::size_t{0},
-                         .every = false,
-                         .stride = wish.how.every ? std::size_t{1} : std::size_t{2}};
+  Thoroughness how{.deaths = 0, .every = false, .stride = 2};
+  if (wish.thorough()) how = {.deaths = wish.how.every ? 400 : wish.how.deaths / 4};
   for (const auto& pairing : pairings()) {
     if (!wish.wants(pairing.name)) continue;
     outcomes.push_back(explore_pair(pairing, how));
