@@ -15,6 +15,12 @@
 #include "os/socket.hpp"
 #include "transport/shm/hostile_peer.hpp"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BULKHEAD_TEST_SANITIZED 1
+#else
+#define BULKHEAD_TEST_SANITIZED 0
+#endif
+
 namespace bulkhead::transport::shm {
 namespace {
 
@@ -238,7 +244,7 @@ TEST(shm_moving, keeps_order_and_loses_nothing_whatever_comes_first) {
 
 TEST(shm_moving, wakes_whoever_sleeps_at_any_moment_of_it_threaded) {
   for (const Case& the : cases) {
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < (BULKHEAD_TEST_SANITIZED ? 15 : 60); ++round) {
       auto [a, b] = make(the.of_a, the.of_b, {.capacity_bytes = 4096});
       constexpr std::uint64_t count = 30;
       const auto send_all = [](Link& link) {
