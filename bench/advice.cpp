@@ -362,7 +362,7 @@ std::string rate_in_words(double rate) {
 }
 
 std::string share_in_words(double share) {
-  if (share >= 1) return fmt::format("{:.1f} cores", share);
+  if (share >= 0.995) return fmt::format("{:.1f} cores", share);
   if (share < 0.0001) return "under 0.01 % of a core";
   return figure(share * 100) + " % of a core";
 }

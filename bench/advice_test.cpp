@@ -369,6 +369,21 @@ TEST(advice_rule, memory_is_worth_it_where_the_queue_cannot_keep_up) {
   EXPECT_NEAR(*rule.from_rate, 1e6, 3e5);
 }
 
+TEST(advice_rule, memory_is_worth_it_from_where_it_stays_so) {
+  // Cheap while it sleeps, dear while it polls, cheap again when the next message is always there.
+  Measurements all;
+  all.lines = {{Mechanism::unix_socket, 100, {{1000, 40'000, 40'000, 1}, {1e6, 40'000, 40'000}}},
+               {Mechanism::shm,
+                100,
+                {{1000, 1000, 1000, 1}, {30'000, 90'000, 90'000, 1}, {1e6, 1000, 1000}}}};
+  EXPECT_GT(advise(messages(100, 1000), all).rule.saves, Rule::worth_share);
+  const Rule rule = advise(messages(100, 30'000), all).rule;
+  EXPECT_LT(rule.saves, 0);
+  ASSERT_TRUE(rule.from_rate);
+  EXPECT_GT(*rule.from_rate, 30'000);
+  EXPECT_LT(*rule.from_rate, 100'000);
+}
+
 TEST(advice_rule, memory_that_does_not_meet_the_needs_has_none) {
   const Rule rule = advise(messages(100, 1000, {.priority = true}), all_the_same()).rule;
   EXPECT_FALSE(rule.memory_qualifies);

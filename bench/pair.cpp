@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
 constexpr unsigned alarm_seconds = 5;
-constexpr int fewest_rounds = 3;
+constexpr int fewest_rounds = 2;
 
 enum class Operation : std::uint32_t { prepare, connect, run, count, close, quit };
 
@@ -267,13 +267,15 @@ class Client : Half {
   }
 
   /// How many messages fill a slice; the runs it takes to find out also warm the contender up.
-  std::uint64_t calibrate(std::uint32_t index) {
+  std::uint64_t calibrate(std::uint32_t index, Clock::time_point end) {
     std::uint64_t messages = 1;
     for (int runs = 1;; ++runs) {
+      // On a busy machine each run is a turn of everybody else's.
+      const int fewest = Clock::now() > end ? 1 : 3;
       const std::uint64_t elapsed = std::max<std::uint64_t>(slice(index, messages).elapsed_ns, 1);
       const std::uint64_t fitting =
           std::max<std::uint64_t>(messages * options_.slice_ns / elapsed, 1);
-      if ((elapsed >= options_.slice_ns / 2 && runs >= 3) || runs == 12) return fitting;
+      if ((elapsed >= options_.slice_ns / 2 && runs >= fewest) || runs == 12) return fitting;
       messages = std::clamp(fitting, messages, messages * 64);
     }
   }
@@ -282,7 +284,7 @@ class Client : Half {
   void duel(const std::vector<std::uint32_t>& ready) {
     const auto end = Clock::now() + options_.budget;
     std::vector<std::uint64_t> messages;
-    for (const auto i : ready) messages.push_back(calibrate(i));
+    for (const auto i : ready) messages.push_back(calibrate(i, end));
     for (int round = 0; round < options_.rounds; ++round) {
       if (round >= fewest_rounds && Clock::now() > end) break;
       for (std::size_t k = 0; k < ready.size(); ++k) {
@@ -291,7 +293,8 @@ class Client : Half {
       }
       board_.rounds = round + 1;
     }
-    if (options_.counted_messages != 0) count(ready, messages);
+    const bool late = Clock::now() > end + 2 * options_.budget;
+    if (options_.counted_messages != 0 && !late) count(ready, messages);
   }
 
   void count(const std::vector<std::uint32_t>& ready, const std::vector<std::uint64_t>& fitting) {

@@ -29,7 +29,8 @@ struct PairOptions {
   Placement placement = Placement::two_cores;
   int rounds = 30;
   std::uint64_t slice_ns = 1'500'000;
-  /// No further round begins after this time; a few there are always.
+  /// No further round begins after this time; a few there are always. Long after it system calls are
+  /// not counted any more.
   std::chrono::nanoseconds budget = std::chrono::hours{1};
   /// Not zero: after the last round, one slice of at most so many messages each with its system calls
   /// counted and its time not taken.

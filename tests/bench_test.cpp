@@ -2,11 +2,13 @@
 // `bulkhead bench` as a user runs it: the quick run gives every row, each with the floor it is
 // measured against, in JSON that another program can read. How fast anything is, is not asserted.
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <set>
+#include <sstream>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,13 +149,41 @@ void expect_consistent(const Json& row) {
   }
 }
 
+std::string text_of(const std::filesystem::path& file) {
+  const std::ifstream stream{file};
+  return (std::ostringstream{} << stream.rdbuf()).str();
+}
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t found = 0;
+  for (auto at = text.find(what); at != text.npos; at = text.find(what, at + 1)) ++found;
+  return found;
+}
+
+/// Plots with axes and floors, a table of targets, the machine; and nothing that is fetched.
+void expect_page(const std::string& page) {
+  EXPECT_GE(count_of(page, "<svg "), two_cores() ? 9u : 3u);
+  EXPECT_EQ(count_of(page, "<svg "), count_of(page, "</svg>"));
+  for (const char* words :
+       {"asleep, one core", "less is better", "floor: futex ping-pong", "CPU", "Linux", "× raw"}) {
+    EXPECT_THAT(page, testing::HasSubstr(words));
+  }
+  for (const char* words : {"http", "src=", "url(", "nan", "inf\""}) {
+    EXPECT_EQ(count_of(page, words), words == std::string{"http"} ? count_of(page, "<svg ") : 0u)
+        << words;
+  }
+}
+
 TEST(bench, the_quick_run_gives_every_row_beside_its_floor) {
   if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
   if (instrumented()) GTEST_SKIP() << "times under a sanitizer say nothing";
   const std::string file = temporary_folder() / "rows.json";
-  const Outcome outcome = run_command({"bench", "--quick", "--json", file});
+  const auto report = temporary_folder() / "report";
+  const Outcome outcome = run_command({"bench", "--quick", "--json", file, "--report", report});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
   EXPECT_THAT(outcome.output, testing::HasSubstr("round_trip"));
+  expect_page(text_of(report / "index.html"));
+  EXPECT_EQ(text_of(report / "rows.json"), text_of(file));
 
   const Json rows = Json::parse(std::ifstream{file});
   ASSERT_TRUE(rows.is_array());
@@ -175,6 +205,26 @@ TEST(bench, a_file_that_cannot_be_written_is_told_before_anything_is_measured) {
   const Outcome outcome = run_command({"bench", "--quick", "--json", file});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_EQ(outcome.output, "");
+}
+
+TEST(bench, a_report_that_cannot_be_written_is_told_before_anything_is_measured) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  const std::string file = temporary_folder() / "a_file";
+  std::ofstream{file} << "no folder";
+  const Outcome outcome = run_command({"bench", "--quick", "--report", file});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+}
+
+TEST(bench, the_capabilities_are_a_row_a_mechanism_named_by_its_scheme) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  const Outcome outcome = run_command({"bench", "--capabilities"});
+  ASSERT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.output, run_command({"mechanisms"}).output);
+  for (const char* scheme :
+       {"inproc", "pipe", "fifo", "file", "mmap", "shm", "unix", "tcp", "udp", "mq", "sysv"}) {
+    EXPECT_THAT(outcome.output, testing::ContainsRegex("\n" + std::string{scheme} + " +[a-z(]+"));
+  }
 }
 
 TEST(command, an_unknown_verb_is_refused_and_the_version_is_told) {

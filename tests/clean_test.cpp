@@ -233,6 +233,9 @@ TEST(clean, removes_the_other_names_of_a_dead_owner_whose_first_was_taken_over) 
     return true;
   });
   auto mine = or_throw(NameLock::take(path + ".lock", "test", Named::fifo, path));
+  EXPECT_FALSE(exists(path)) << "what the dead one made there goes at once";
+  ASSERT_TRUE(make_fifo(path));
+  mine.made();
   EXPECT_THAT(removed_now(), testing::ElementsAre(path + ".1"));
   EXPECT_TRUE(exists(path) && exists(path + ".lock"));
   EXPECT_EQ(records().size(), 1u);
@@ -259,13 +262,233 @@ TEST(clean, removes_locks_without_a_record_from_the_runtime_directory) {
   EXPECT_THAT(removed_now(), testing::ElementsAre(lock));
 }
 
+/// A forked process that did `work` and waits for its end.
+class Held {
+ public:
+  explicit Held(const std::function<bool()>& work) {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    const Fd reads = Fd::adopt(ends[0]);
+    const Fd writes = Fd::adopt(ends[1]);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      const char answer = work() ? 'y' : 'n';
+      static_cast<void>(::write(writes.native(), &answer, 1));
+      for (;;) ::pause();
+    }
+    const test::Waiting waiting{"a forked process"};
+    char answer = 0;
+    EXPECT_EQ(::read(reads.native(), &answer, 1), 1);
+    EXPECT_EQ(answer, 'y');
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() {
+    kill();
+    reap();
+  }
+  void kill() const { ::kill(pid_, SIGKILL); }
+  void wait_unreaped() const {
+    siginfo_t info{};
+    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);
+  }
+  void reap() {
+    int status = 0;
+    if (pid_ > 0) ::waitpid(std::exchange(pid_, 0), &status, 0);
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+/// Kept until the process ends, and never closed.
+template <class T> bool keep(Result<T> made) {
+  if (made) new T{*std::move(made)};
+  return made.has_value();
+}
+
+std::string folder_of_test() {
+  static std::string folder;
+  if (!std::filesystem::exists(folder)) folder = test::temporary_folder();
+  return folder;
+}
+
+struct Place {
+  const char* name;
+  std::string (*address)();
+};
+std::ostream& operator<<(std::ostream& out, const Place& one) { return out << one.name; }
+
+const Place addresses[] = {
+    {"unix", [] { return "unix://" + folder_of_test() + "/socket"; }},
+    {"unix_stream", [] { return "unix://" + folder_of_test() + "/stream?type=stream"; }},
+    {"shm", [] { return std::string{"shm:listens-again"}; }},
+    {"fifo", [] { return "fifo://" + folder_of_test() + "/fifo"; }},
+    {"mq", [] { return "mq:///listens-again-" + std::to_string(::getpid()); }},
+    {"sysv", [] { return "sysv://" + std::to_string(0x61000000 + ::getpid()); }},
+};
+
+class listening_again : public testing::TestWithParam<Place> {};
+INSTANTIATE_TEST_SUITE_P(mechanisms, listening_again, testing::ValuesIn(addresses),
+                         [](const auto& chosen) { return chosen.param.name; });
+
+/// Nobody has waited for it yet: its pid is still its own, and looks alive to who asks by it.
+TEST_P(listening_again, where_a_killed_process_listened_is_possible_at_once) {
+  const std::string address = GetParam().address();
+  for (int i = 0; i < 10; ++i) {
+    Held listener{[&] { return keep(listen(address)); }};
+    EXPECT_EQ(listen(address).error(), ErrorKind::exists);
+    listener.kill();
+    listener.wait_unreaped();
+    EXPECT_TRUE(listen(address)) << listen(address).error();
+  }
+  EXPECT_THAT(records(), IsEmpty());
+}
+
+bool is_lock(const std::string& path) {
+  for (const char* ending : {".lock", ".mq", ".key", ".name"}) {
+    if (path.ends_with(ending)) return true;
+  }
+  return false;
+}
+
+/// As in the moment in which a dying process has given up its locks and not yet its sockets, made
+/// long: a child of it has the sockets.
+TEST_P(listening_again, while_what_a_dead_process_listened_with_is_still_open_is_possible) {
+  const std::string address = GetParam().address();
+  pid_t child = 0;
+  int told[2];
+  ASSERT_EQ(::pipe2(told, O_CLOEXEC), 0);
+  {
+    Held listener{[&] {
+      if (!keep(listen(address))) return false;
+      const pid_t heir = ::fork();
+      if (heir != 0) return ::write(told[1], &heir, sizeof heir) == sizeof heir;
+      std::vector<int> locks;
+      for (const auto& fd : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+        std::error_code ignored;
+        if (is_lock(std::filesystem::read_symlink(fd, ignored))) {
+          locks.push_back(std::stoi(fd.path().filename()));
+        }
+      }
+      for (const int fd : locks) ::close(fd);
+      for (;;) ::pause();
+    }};
+    ASSERT_EQ(::read(told[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  }
+  ::close(told[0]);
+  ::close(told[1]);
+  const test::Waiting waiting{"the locks of the dead process"};
+  auto again = listen(address);
+  while (!again && again.error() == ErrorKind::exists) {  // until the child has closed its locks
+    ASSERT_TRUE(os::poll({}, std::chrono::milliseconds{1}));
+    again = listen(address);
+  }
+  EXPECT_TRUE(again) << again.error();
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);  // not ours, as a rule
+}
+
+TEST(clean, removes_what_a_dead_client_of_a_live_fifo_server_made) {
+  const std::string path = folder_of_test() + "/fifo";
+  auto listener = or_throw(listen("fifo://" + path));
+  Held live{[&] { return keep(connect("fifo://" + path, 20s)); }};
+  {
+    Held dies{[&] { return keep(connect("fifo://" + path, 20s)); }};
+  }
+  EXPECT_EQ(with_state(or_throw(list_names()), State::stale).size(), 2u);
+  EXPECT_THAT(removed_now(),
+              testing::UnorderedElementsAre(testing::EndsWith(".up"), testing::EndsWith(".down")));
+  EXPECT_THAT(removed_now(), IsEmpty());
+  // The live one's are there for the server.
+  EXPECT_TRUE(listener.accept(20s));
+}
+
+TEST(clean, removes_what_clients_of_a_dead_fifo_server_made) {
+  const std::string path = folder_of_test() + "/fifo";
+  {
+    Held server{[&] { return keep(listen("fifo://" + path)); }};
+    Held client{[&] { return keep(connect("fifo://" + path, 20s)); }};
+  }
+  EXPECT_EQ(with_state(or_throw(list_names()), State::stale).size(), 3u);
+  EXPECT_THAT(removed_now(), testing::UnorderedElementsAre(path, testing::EndsWith(".up"),
+                                                           testing::EndsWith(".down")));
+  EXPECT_TRUE(std::filesystem::is_empty(folder_of_test()));
+}
+
+TEST(clean, finds_nothing_of_dead_clients_of_a_fifo_server_that_closed) {
+  const std::string path = folder_of_test() + "/fifo";
+  auto listener = or_throw(listen("fifo://" + path));
+  {
+    Held dies{[&] { return keep(connect("fifo://" + path, 20s)); }};
+  }
+  listener.close();
+  EXPECT_TRUE(std::filesystem::is_empty(folder_of_test()));
+}
+
+TEST(clean, removes_what_dead_clients_left_in_a_dead_listeners_queue) {
+  const std::string name = "/clean-clients-" + std::to_string(::getpid());
+  {
+    Held server{[&] { return keep(listen("mq://" + name)); }};
+    Held one{[&] { return keep(connect("mq://" + name, 20s)); }};
+    Held other{[&] { return keep(connect("mq://" + name, 20s, {.direction = Direction::send})); }};
+  }
+  EXPECT_THAT(removed_now(),
+              testing::UnorderedElementsAre(name, testing::EndsWith(".c"), testing::EndsWith(".s"),
+                                            testing::EndsWith(".c")));
+  EXPECT_THAT(removed_now(), IsEmpty());
+}
+
+TEST(clean, has_nothing_to_do_when_the_next_listener_took_the_queue_over) {
+  const std::string name = "/clean-clients-" + std::to_string(::getpid());
+  {
+    Held server{[&] { return keep(listen("mq://" + name)); }};
+    Held client{[&] { return keep(connect("mq://" + name, 20s)); }};
+  }
+  EXPECT_TRUE(listen("mq://" + name));
+  EXPECT_THAT(removed_now(), IsEmpty());
+}
+
+TEST(clean, removes_a_queue_of_which_one_end_closed_and_the_other_died_unused) {
+  in_a_process_that_dies([] {
+    auto ends = pair(Mechanism::sysv_mq);
+    if (!ends || !ends->first.send(as_bytes("last words"), 20s)) return false;
+    ends->first.close();
+    new Channel{std::move(ends->second)};
+    return true;
+  });
+  EXPECT_EQ(with_state(or_throw(list_names()), State::stale).size(), 1u);
+  EXPECT_EQ(removed_now().size(), 1u);
+  EXPECT_THAT(records(), IsEmpty());
+}
+
+TEST(clean, leaves_a_queue_that_was_left_to_an_end_that_lives) {
+  auto ends = or_throw(pair(Mechanism::sysv_mq));
+  or_throw(ends.first.send(as_bytes("last words"), 20s));
+  ends.first.close();
+  EXPECT_THAT(removed_now(), IsEmpty());
+  EXPECT_EQ(records().size(), 1u);
+  EXPECT_EQ(or_throw(ends.second.receive(20s)).text(), "last words");
+  EXPECT_EQ(ends.second.receive(20s).error(), ErrorKind::closed);
+  ends.second.close();
+  EXPECT_THAT(records(), IsEmpty());
+}
+
 constexpr int lost_its_name = 77;
 
 /// Takes one of a few names, looks that it stays there, and gives it back or dies with it.
 [[noreturn]] void create(const std::string& folder, unsigned seed) {
   std::mt19937 random{seed};
   const std::string path = folder + "/" + std::to_string(random() % 3);
+  const auto& other = addresses[random() % std::size(addresses)];
   for (int i = 0; i < 4; ++i) {
+    // Of the others: that nothing stays is seen at the end.
+    if (random() % 4 == 0) {
+      const auto held = listen(other.address());
+      if (held && listen(other.address())) ::_exit(lost_its_name);
+      continue;
+    }
     auto listener = listen("unix://" + path);
     if (!listener) continue;  // another has it
     for (int looks = 0; looks < 20; ++looks) {
@@ -297,6 +520,7 @@ void kill_and_reap(pid_t pid) {
 
 TEST(clean, races_with_creators_that_are_killed_and_never_takes_a_live_ones_name) {
   const std::string folder = test::temporary_folder();
+  const std::string others = folder_of_test();
   const int rounds = test::soaked(700);
   std::mt19937 random{4711};
   int killed = 0;
@@ -329,6 +553,7 @@ TEST(clean, races_with_creators_that_are_killed_and_never_takes_a_live_ones_name
   static_cast<void>(or_throw(remove_stale_names()));
   EXPECT_THAT(records(), IsEmpty());
   EXPECT_TRUE(std::filesystem::is_empty(folder));
+  EXPECT_TRUE(others == folder || std::filesystem::is_empty(others));
 }
 
 TEST(mechanisms, are_shown_as_the_library_has_them) {

@@ -255,4 +255,108 @@ TEST_F(file_faults, of_others_that_cut_or_remove_files_are_errors_and_no_signals
   }
 }
 
+/// F10: eight links that are busy while the files of four of them are cut or removed under them.
+TEST_F(file_faults, of_files_that_others_spoil_are_errors_of_their_link_alone_threaded) {
+  struct Busy {
+    std::string folder;
+    bool ring;
+    Channel from;
+    Channel to;
+    Error ended{ErrorKind::empty};
+    int received = 0;
+  };
+  constexpr int rounds = 300;
+  std::vector<Busy> links;
+  for (int i = 0; i < 8; ++i) {
+    const std::string folder = folder_ + std::to_string(i);
+    const bool ring = i % 2 == 0;
+    const std::string at = (ring ? "mmap://" : "file://") + folder;
+    auto to = or_throw(connect(at + (ring ? "?seat=listen" : ""), 1s,
+                               {.direction = ring ? Direction::both : Direction::receive}));
+    auto from = or_throw(connect(at, 1s, {.direction = ring ? Direction::both : Direction::send}));
+    links.push_back({folder, ring, std::move(from), std::move(to)});
+  }
+  const auto exchange = [](Busy& link, int from, int to) {
+    for (int i = from; i < to; ++i) {
+      const std::string text = std::to_string(i) + std::string(500, '.');
+      if (auto sent = link.from.send(as_bytes(text), 20s); !sent) {
+        link.ended = sent.error();
+        return;
+      }
+      auto got = link.to.receive(20s);
+      if (!got) {
+        link.ended = got.error();
+        return;
+      }
+      ASSERT_EQ(got->text(), text);
+      ++link.received;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < links.size(); ++i) {
+      threads.emplace_back([&, i] {
+        Busy& link = links[i];
+        exchange(link, 0, rounds / 2);
+        if (i >= 2 && i <= 4) {  // what was sent and not yet read is gone
+          for (int k = 0; k < 20; ++k) ASSERT_TRUE(link.from.send(as_bytes("lost"), 20s));
+          if (i == 2) fs::resize_file(link.folder + "/1.ring", 64);
+          if (i == 3) fs::resize_file(link.folder + "/00000000000000000001.log", 64);
+          if (i == 4) fs::resize_file(link.folder + "/1.tail", 20);
+          if (auto got = link.to.try_receive(); !link.ring) {
+            ASSERT_EQ(got.error(), ErrorKind::empty) << "until something stands behind the hole";
+          } else {
+            ASSERT_EQ(got.error(), ErrorKind::corrupt);
+          }
+        }
+        if (i == 6 || i == 7) fs::remove_all(link.folder);
+        exchange(link, rounds / 2, rounds);
+      });
+    }
+  }
+  for (const std::size_t whole : {0u, 1u, 5u}) {
+    EXPECT_EQ(links[whole].received, rounds) << whole << ": " << links[whole].ended;
+  }
+  for (const std::size_t spoilt : {2u, 3u, 4u}) {
+    EXPECT_EQ(links[spoilt].ended, ErrorKind::corrupt) << spoilt << ": " << links[spoilt].ended;
+    EXPECT_EQ(links[spoilt].received, rounds / 2);
+  }
+  // A file without a name lives as long as it is open: those that have it go on.
+  for (const std::size_t removed : {6u, 7u}) EXPECT_EQ(links[removed].received, rounds);
+}
+
+/// A large message on a full disk fails alone: the ring has its room, and other links have theirs.
+TEST_F(file_faults, of_a_full_disk_under_a_ring_are_those_of_the_message_that_needs_room) {
+  const std::string disk = (test::temporary_folder() / "disk").string();
+  fs::create_directory(disk);
+  const int outcome = in_child([&] {
+    if (::unshare(::geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) != 0) return 77;
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    if (::mount("none", disk.c_str(), "tmpfs", 0, "size=256k") != 0) return 77;
+    const std::string full = "mmap://" + disk + "/ring";
+    const std::string other = "mmap://" + folder_;
+    auto to = connect(full + "?seat=listen", 1s, {.capacity_bytes = 16 * 1024});
+    auto from = connect(full, 1s);
+    auto other_to = connect(other + "?seat=listen", 1s);
+    auto other_from = connect(other, 1s);
+    if (!to || !from || !other_to || !other_from) return 10;
+    const std::vector<std::byte> large(300'000);
+    const auto works = [](Channel& one, Channel& two, Bytes bytes) {
+      if (!one.send(bytes, 5s)) return false;
+      auto got = two.receive(5s);
+      if (!got || got->size() != bytes.size()) return false;
+      return two.try_receive().error() == ErrorKind::empty;  // and has dealt with it
+    };
+    for (int round = 0; round < 3; ++round) {
+      if (from->send(large, 5s).error() != ErrorKind::exhausted) return 11;
+      if (!works(*from, *to, as_bytes("small ones have their room"))) return 12;
+      if (!works(*other_from, *other_to, large)) return 13;
+    }
+    if (!works(*from, *to, Bytes{large}.first(100'000))) return 14;
+    return 0;
+  });
+  if (outcome == 77) GTEST_SKIP() << "this system gives no mounts of one's own";
+  EXPECT_EQ(outcome, 0);
+}
+
 }  // namespace

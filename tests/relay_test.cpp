@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <random>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include <bulkhead/bulkhead.hpp>
@@ -31,6 +33,11 @@ std::string address_of(Mechanism mechanism, const std::string& name) {
     return "tcp://127." + std::to_string(pid >> 16 & 63) + "." + std::to_string(pid >> 8 & 255) +
            "." + std::to_string(1 + pid % 254) + ":" + std::to_string(21000 + name.size());
   }
+  if (mechanism == Mechanism::udp) return "udp://127.0.0.1:0";
+  if (mechanism == Mechanism::posix_mq) return "mq:///relay-" + name + std::to_string(::getpid());
+  if (mechanism == Mechanism::sysv_mq) {
+    return "sysv://" + std::to_string(0x63000000 + ::getpid() * 32 + static_cast<int>(name.size()));
+  }
   return std::string{to_string(mechanism)} + "://" + test::temporary_folder().string() + "/" + name;
 }
 
@@ -43,10 +50,11 @@ struct Pair {
 struct Relayed {
   explicit Relayed(Pair pair, std::vector<std::string> options = {})
       : near(address_of(pair.near, "here")),
-        far(address_of(pair.far, "far")),
-        server(or_throw(listen(far))) {
+        server(or_throw(listen(address_of(pair.far, "far")))),
+        far(server.address().text()),
+        words(Fd::adopt(::memfd_create("words", MFD_CLOEXEC))) {
     options.insert(options.begin(), {"relay", near, far});
-    command.emplace(Child::start("bulkhead", options));
+    command.emplace(Child::start("bulkhead", options, {}, words));
     command->close_input();
     EXPECT_EQ(command->read_line(), "listening at " + near);
   }
@@ -54,7 +62,9 @@ struct Relayed {
   Relayed& operator=(const Relayed&) = delete;
 
   /// Killed, it would leave its name.
-  ~Relayed() { end(SIGTERM); }
+  ~Relayed() {
+    if (command) end(SIGTERM);
+  }
 
   /// A client at the first address, and what the relay made of it at the second.
   std::pair<Channel, Channel> joined() {
@@ -62,17 +72,27 @@ struct Relayed {
     return {std::move(client), or_throw(server.accept(20s))};
   }
 
+  /// What it has said on its standard error.
+  std::string said() const {
+    std::string text(4096, '\0');
+    const auto size = ::pread(words.native(), text.data(), text.size(), 0);
+    text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    return text;
+  }
+
   /// Asks it to end; its exit status.
   int end(int signal) {
     ::kill(command->pid(), signal);
     const test::Waiting waiting{"the relay's end"};
     const int status = command->wait();
+    command.reset();
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   std::string near;
-  std::string far;
   Listener server;
+  std::string far;
+  Fd words;
   std::optional<Child> command;
 };
 
@@ -90,6 +110,7 @@ INSTANTIATE_TEST_SUITE_P(pairs, relay,
                                          Pair{Mechanism::shm, Mechanism::unix_socket},
                                          Pair{Mechanism::shm, Mechanism::shm},
                                          Pair{Mechanism::fifo, Mechanism::tcp},
+                                         Pair{Mechanism::tcp, Mechanism::fifo},
                                          Pair{Mechanism::tcp, Mechanism::unix_socket},
                                          Pair{Mechanism::shm, Mechanism::tcp}),
                          [](const auto& chosen) {
@@ -172,6 +193,38 @@ TEST_P(relay, passes_a_death_on) {
   EXPECT_FALSE(service.receive(20s));
 }
 
+TEST_P(relay, passes_the_death_of_the_far_side_on_and_goes_on) {
+  Relayed run{GetParam()};
+  run.server.close();
+  auto service = Child::start("channel_peer", {"stay", run.far, "0", "listens"});
+  ASSERT_EQ(service.read_line(), "ready");
+  Channel client = or_throw(connect(run.near, 20s));
+  ASSERT_EQ(service.read_line(), "ready") << "it has the client";
+  service.kill();
+  service.wait();
+  const test::Waiting waiting{"the death of the far side"};
+  EXPECT_FALSE(client.receive(20s));
+  EXPECT_THAT(run.said(), testing::HasSubstr("died"));
+  run.server = or_throw(listen(run.far));
+  auto [next, again] = run.joined();
+  or_throw(next.send(as_bytes("still here"), 20s));
+  EXPECT_EQ(or_throw(again.receive(20s)).text(), "still here");
+  EXPECT_EQ(run.end(SIGTERM), 0);
+}
+
+TEST_P(relay, that_is_killed_is_a_death_to_both_sides_and_its_name_is_free) {
+  Relayed run{GetParam()};
+  auto [client, service] = run.joined();
+  or_throw(client.send(as_bytes("through"), 20s));
+  EXPECT_EQ(or_throw(service.receive(20s)).text(), "through");
+  run.command->kill();
+  run.command->wait();
+  run.command.reset();
+  EXPECT_EQ(client.receive(20s).error(), ErrorKind::peer_died);
+  EXPECT_EQ(service.receive(20s).error(), ErrorKind::peer_died);
+  EXPECT_TRUE(listen(run.near)) << "taken over from the dead";
+}
+
 TEST_P(relay, makes_a_slow_side_slow_the_other) {
   Relayed run{GetParam()};
   auto [client, service] = run.joined();
@@ -241,12 +294,84 @@ TEST_P(relay, joins_two_servers) {
   EXPECT_EQ(command.wait(), 0);
 }
 
+class relay_of_priorities : public testing::TestWithParam<Pair> {};
+INSTANTIATE_TEST_SUITE_P(pairs, relay_of_priorities,
+                         testing::Values(Pair{Mechanism::posix_mq, Mechanism::sysv_mq},
+                                         Pair{Mechanism::sysv_mq, Mechanism::posix_mq}),
+                         [](const auto& chosen) {
+                           return std::string{to_string(chosen.param.near)} + "_to_" +
+                                  std::string{to_string(chosen.param.far)};
+                         });
+
+TEST_P(relay_of_priorities, keeps_them_and_what_is_urgent_overtakes) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built";
+  Relayed run{GetParam()};
+  auto [client, service] = run.joined();
+  or_throw(client.send(as_bytes("through"), 20s));
+  EXPECT_EQ(or_throw(service.receive(20s)).text(), "through");
+  // What comes while the relay stands still waits in the queue, the most urgent first.
+  ::kill(run.command->pid(), SIGSTOP);
+  for (const unsigned priority : {0u, 7u, 31u, 7u, 1u}) {
+    Message message{as_bytes("priority " + std::to_string(priority))};
+    message.set_priority(priority);
+    or_throw(client.send(message, 20s));
+  }
+  ::kill(run.command->pid(), SIGCONT);
+  for (const unsigned priority : {31u, 7u, 7u, 1u, 0u}) {
+    const Message got = or_throw(service.receive(20s));
+    EXPECT_EQ(got.priority(), priority);
+    EXPECT_EQ(got.text(), "priority " + std::to_string(priority));
+  }
+  // One of many pieces, the other way.
+  const std::vector<std::byte> large(200'000, std::byte{7});
+  Message message{large};
+  message.set_priority(9);
+  std::jthread sender{[&, &from = service] { or_throw(from.send(message, 20s)); }};
+  const Message got = or_throw(client.receive(20s));
+  EXPECT_EQ(got.priority(), 9u);
+  EXPECT_EQ(got.size(), large.size());
+}
+
+TEST(relay_to_datagrams, carries_what_fits_and_tells_of_what_does_not) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built";
+  Relayed run{{Mechanism::unix_socket, Mechanism::udp}};
+  {
+    auto [client, service] = run.joined();
+    or_throw(client.send(as_bytes("fits"), 20s));
+    EXPECT_EQ(or_throw(service.receive(20s)).text(), "fits");
+    or_throw(service.send(as_bytes("and back"), 20s));
+    EXPECT_EQ(or_throw(client.receive(20s)).text(), "and back");
+    or_throw(client.send(std::vector<std::byte>(100'000), 20s));
+    EXPECT_FALSE(client.receive(20s));
+    EXPECT_FALSE(service.receive(20s));
+  }
+  EXPECT_THAT(run.said(), testing::HasSubstr("100000 bytes"));
+  auto [next, again] = run.joined();
+  or_throw(next.send(as_bytes("still here"), 20s));
+  EXPECT_EQ(or_throw(again.receive(20s)).text(), "still here");
+  EXPECT_EQ(run.end(SIGTERM), 0);
+}
+
 TEST(relay_command, says_what_is_wrong_with_an_address) {
   if (!command_is_built()) GTEST_SKIP() << "the command is not built";
-  for (const auto& [near, far] : {std::pair{"nonsense", "shm:x"}, {"shm:a/b", "shm:x"}}) {
-    auto command = Child::start("bulkhead", {"relay", near, far});
+  const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
+      {{"nonsense", "shm:x"}, "nonsense"},
+      {{"shm:a/b", "shm:x"}, "shm:a/b"},
+      {{"fifo://relative", "shm:x"}, "write fifo:///path"},
+      {{"unix:///nowhere/at/all", "shm:x"}, "/nowhere/at/all"},
+      {{"--join", "shm:nobody-is-here", "shm:x"}, "nobody listens"}};
+  for (const auto& [addresses, words] : wrong) {
+    std::vector<std::string> arguments{"relay"};
+    arguments.insert(arguments.end(), addresses.begin(), addresses.end());
+    const Fd said = Fd::adopt(::memfd_create("words", MFD_CLOEXEC));
+    auto command = Child::start("bulkhead", arguments, {}, said);
+    const test::Waiting waiting{"the relay's end"};
     const int status = command.wait();
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << near;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << words;
+    std::string text(4096, '\0');
+    text.resize(static_cast<std::size_t>(::pread(said.native(), text.data(), text.size(), 0)));
+    EXPECT_THAT(text,
+                testing::AllOf(testing::StartsWith("bulkhead relay: "), testing::HasSubstr(words)));
   }
 }
 

@@ -34,6 +34,15 @@ TEST(crc32c, is_the_same_by_table_and_by_instruction_and_in_parts) {
   }
 }
 
+TEST(crc32c, is_the_same_for_long_ones_that_are_summed_up_in_lanes) {
+  std::vector<std::byte> bytes(20'000);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 91 + i / 13);
+  for (std::size_t size = 3'000; size + 5 < bytes.size(); size += 211) {
+    const auto part = Bytes{bytes}.subspan(size % 5, size);
+    ASSERT_EQ(crc32c(part, 77), crc32c_by_table(part, 77)) << size;
+  }
+}
+
 TEST(crc32c, changes_with_every_bit) {
   std::vector<std::byte> bytes(64, std::byte{0x5a});
   const auto before = crc32c(bytes);

@@ -66,8 +66,13 @@ Result<Fd> open_nameless() {
 
 Result<std::size_t> read_at(FdView file, std::uint64_t offset, MutableBytes into,
                             const std::string& path) {
+  return read_at_least(file, offset, into, into.size(), path);
+}
+
+Result<std::size_t> read_at_least(FdView file, std::uint64_t offset, MutableBytes into,
+                                  std::size_t least, const std::string& path) {
   std::size_t done = 0;
-  while (done < into.size()) {
+  while (done < least) {
     const auto got = retry_eintr([&] {
       return ::pread(file.native(), into.data() + done, into.size() - done,
                      static_cast<off_t>(offset + done));

@@ -26,6 +26,9 @@ Result<Fd> open_nameless();
 /// Reads until `into` is full or the file ends. The number of bytes.
 Result<std::size_t> read_at(FdView file, std::uint64_t offset, MutableBytes into,
                             const std::string& path);
+/// The same, content with `least` bytes: one call where a file that grows has them.
+Result<std::size_t> read_at_least(FdView file, std::uint64_t offset, MutableBytes into,
+                                  std::size_t least, const std::string& path);
 
 /// Writes all of `parts`, which are used up. On failure a part may stand there: the caller cuts it
 /// off. A limit on the size of files (RLIMIT_FSIZE) is found by check_size_limit before it can

@@ -147,6 +147,18 @@ Result<NameRecord> NameRecord::create(std::string_view mechanism) {
   }
 }
 
+Result<NameRecord> NameRecord::adopt(Fd lock, std::string_view file_name) {
+  const std::string path = BULKHEAD_TRY(record_directory()) + "/" + std::string{file_name};
+  struct stat found{};
+  if (!file_name.ends_with(".name") || file_name.contains('/') || file_name.contains('\0') ||
+      ::fstat(lock.native(), &found) != 0 || !S_ISREG(found.st_mode) || !still_there(lock, path)) {
+    return fail(ErrorKind::invalid, {.operation = "adopt", .object = "record of names"});
+  }
+  NameRecord record{path, std::move(lock)};
+  BULKHEAD_TRY(record.append("owner", std::to_string(::getpid())));
+  return record;
+}
+
 Result<void> NameRecord::append(std::string_view what, std::string_view value) {
   std::string entry{what};
   entry += ' ';

@@ -62,6 +62,13 @@ class NameRecord {
   /// Drops the record: its names must have been removed. Nothing in a forked child.
   void release() noexcept;
 
+  /// To another process of this user, which holds the record as long as it has the descriptor, on
+  /// its way there already. Then leave(), and adopt() there.
+  FdView lock() const noexcept { return file_; }
+  void leave() noexcept { file_.close(); }
+  /// TRUST: `invalid` unless it is the record of that name.
+  static Result<NameRecord> adopt(Fd lock, std::string_view file_name);
+
  private:
   NameRecord(std::string path, Fd file) noexcept;
   Result<void> append(std::string_view what, std::string_view value);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "os/poll.hpp"
+#include "os/recorded_names.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
@@ -179,6 +180,8 @@ Result<NameLock> NameLock::take(const std::string& path, std::string_view mechan
   BULKHEAD_TRY(record.add(kind, name));
   NameLock lock =
       BULKHEAD_TRY(take_as(path, std::to_string(::getpid()) + "\n" + record.file_name()));
+  // A queue may hold something yet.
+  if (kind != Named::queue) lock.take_what_was_left(kind, name, NamedThing::Do::remove);
   lock.record_.emplace(std::move(record));
   return lock;
 }
@@ -213,6 +216,21 @@ Result<NameLock> NameLock::take_as(const std::string& path, const std::string& h
     lock.predecessor_ = std::move(before);
     return lock;
   }
+}
+
+/// A process that dies gives up its locks a moment before its sockets, and of System V queues it is
+/// said to be the user until it is waited for. So whether somebody seems to use what the last holder
+/// of this lock made does not matter: by its birth it is that one's, who is gone.
+bool NameLock::take_what_was_left(Named kind, std::string_view name, NamedThing::Do what) const {
+  if (predecessor_.empty()) return false;
+  bool found = false;
+  for (const NamedThing& thing : read_names(predecessor_).things) {
+    if (thing.kind != kind || thing.name != name) continue;
+    // Whoever wants the name looks at it again, and has the words for what is in the way.
+    const auto verdict = thing.take_away(what);
+    found = found || (verdict && *verdict == NamedThing::Verdict::removed);
+  }
+  return found;
 }
 
 pid_t NameLock::owner_written_in(const std::string& path) {

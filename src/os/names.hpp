@@ -17,6 +17,7 @@
 #include <bulkhead/result.hpp>
 
 #include "os/name_record.hpp"
+#include "os/named_thing.hpp"
 
 namespace bulkhead::os {
 
@@ -40,7 +41,8 @@ class NameLock {
   /// has it. Never waits.
   static Result<NameLock> take(const std::string& path);
   /// The same for a name of `mechanism` that `bulkhead clean` is to find when this process was
-  /// killed: recorded before the lock file is made. Call made() when the thing is there.
+  /// killed: recorded before the lock file is made. What a dead holder left there is removed, but
+  /// for a queue. Call made() when the thing is there.
   static Result<NameLock> take(const std::string& path, std::string_view mechanism, Named kind,
                                std::string_view name);
   /// The same for who removes what the dead left. While it holds the lock, take() waits for it, a
@@ -56,6 +58,10 @@ class NameLock {
 
   /// In this process; false in a forked child of the owner.
   bool is_ours() const noexcept;
+  /// Before made(): what bears that name is what a dead holder of this lock left.
+  bool is_of_the_dead(Named kind, std::string_view name) const {
+    return take_what_was_left(kind, name, NamedThing::Do::look);
+  }
   /// What the name stands for has been made. Nothing where nothing is recorded.
   void made() noexcept;
   /// A further name that lives as long as this one, before it is made; then made(). REQUIRES: taken
@@ -66,6 +72,7 @@ class NameLock {
 
  private:
   NameLock(std::string path, Fd file) noexcept;
+  bool take_what_was_left(Named kind, std::string_view name, NamedThing::Do what) const;
   static Result<NameLock> take_as(const std::string& path, const std::string& holder);
 
   std::string path_;

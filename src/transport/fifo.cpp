@@ -40,6 +40,7 @@ const MechanismEntry fifo_mechanism{
     .adopt = nullptr,
     .connect = connect_fifo,
     .listen = listen_fifo,
+    .left_by_clients = left_by_fifo_clients,
 };
 
 }  // namespace bulkhead::transport

@@ -280,6 +280,7 @@ Result<std::unique_ptr<Link>> connect_instance(const std::string& path, Deadline
   const Request request{.pid = static_cast<std::uint32_t>(::getpid()),
                         .token = BULKHEAD_TRY(make_token())};
   Asked asked{std::move(server), {}, {}, InstanceNames{path, request.token}};
+  os::hold_place(asked.server, place_of(request.token));  // before there is anything to find
   auto opened = open_instance(asked);
   auto both = opened ? watch_both(opened->in, asked.server) : Result<Fd>{fail(opened.error())};
   auto sent =

@@ -12,8 +12,8 @@
 //   asked   --the client finds the server's hello--> joined              the client lets go of the
 //                                           server's ends and of the server's FIFO
 //   asked   --the client dies--> dead       nobody holds its place: the server drops it unseen, and
-//                                           what it had sent is lost; its names go then, or, when
-//                                           the server died too, with the next one on the name
+//                                           what it had sent is lost; its names go then, or as
+//                                           fifo_place.hpp says
 //   asked   --the server closes or dies--> ended   the client sees its FIFO without a reader
 //   joined  as stream_frame.hpp says
 //

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/fifo_place.hpp"
 
-#include <algorithm>
+#include <charconv>
+#include <cstring>
 #include <filesystem>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,28 +40,38 @@ Result<void> remove_stale_fifo(const std::string& path) {
   return {};
 }
 
-bool is_instance_of(const std::string& file, const std::string& server) {
-  constexpr std::size_t digits = 2 * sizeof(fifo_frame::Token);
-  if (!file.starts_with(server + ".")) return false;
-  const std::string rest = file.substr(server.size() + 1);
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  return rest.size() > digits && std::all_of(rest.begin(), rest.begin() + digits, is_digit) &&
-         (rest.substr(digits) == ".up" || rest.substr(digits) == ".down");
+/// The token in the name of an instance's FIFO; nothing when it is none of that server's.
+std::optional<fifo_frame::Token> token_in(const std::string& file, const std::string& server) {
+  fifo_frame::Token token;
+  if (!file.starts_with(server + ".")) return std::nullopt;
+  std::string_view rest = std::string_view{file}.substr(server.size() + 1);
+  if (rest.size() <= 2 * token.size()) return std::nullopt;
+  for (std::uint8_t& byte : token) {
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + 2, byte, 16);
+    if (error != std::errc{} || end != rest.data() + 2) return std::nullopt;
+    rest.remove_prefix(2);
+  }
+  if (rest != ".up" && rest != ".down") return std::nullopt;
+  return token;
 }
 
-/// No client can be of this server yet: whoever has names here waits for one that died.
-void remove_stale_instances(const fs::path& path) {
+/// Calls `visit` with the path and the token of each FIFO of a client beside the server's.
+template <class Visit> void for_each_instance(const fs::path& path, const Visit& visit) {
   std::error_code ignored;
   for (fs::directory_iterator at{path.parent_path(), ignored}, end; !ignored && at != end;
        at.increment(ignored)) {
-    const std::string file = at->path().filename().string();
+    const auto token = token_in(at->path().filename().string(), path.filename().string());
     struct stat found{};
-    if (is_instance_of(file, path.filename().string()) &&
-        ::lstat(at->path().c_str(), &found) == 0 && S_ISFIFO(found.st_mode) &&
+    if (token && ::lstat(at->path().c_str(), &found) == 0 && S_ISFIFO(found.st_mode) &&
         found.st_uid == ::geteuid()) {
-      ::unlink(at->path().c_str());
+      visit(at->path().string(), *token);
     }
   }
+}
+
+/// No client can be of this server yet: whoever has names here waits for one that died.
+void remove_stale_instances(const std::string& path) {
+  for_each_instance(path, [](const std::string& name, const auto&) { ::unlink(name.c_str()); });
 }
 
 bool is_same(FdView fd, const std::string& path) {
@@ -86,8 +98,30 @@ Result<FifoPlace> FifoPlace::claim(const std::string& path, FifoUse use) {
   return FifoPlace{path, std::move(lock), *std::move(mouth)};
 }
 
+std::vector<os::NamedThing> left_by_fifo_clients(const std::string& path, os::NamedThing::Do,
+                                                 bool server_lives) {
+  std::vector<os::NamedThing> left;
+  // To write: one more reader would tell clients that the server lives.
+  const Fd server = server_lives ? os::open_fifo(path, os::FifoEnd::writing).value_or(Fd{}) : Fd{};
+  if (server_lives && !server) return left;
+  for_each_instance(path, [&](const std::string& name, const fifo_frame::Token& token) {
+    if (server && os::is_place_held(server, place_of(token))) return;
+    left.push_back({os::Named::fifo, name, {}});
+  });
+  return left;
+}
+
+std::uint64_t place_of(const fifo_frame::Token& token) noexcept {
+  std::uint64_t place = 0;
+  std::memcpy(&place, token.data(), sizeof place);
+  return place;
+}
+
 FifoPlace::~FifoPlace() {
   if (!lock_.is_ours()) return;
+  for (const os::NamedThing& left : left_by_fifo_clients(path_, os::NamedThing::Do::look, true)) {
+    ::unlink(left.name.c_str());
+  }
   if (marks_) os::mark_closed(mouth_, os::PipeEnd::reading);
   if (is_same(mouth_, path_)) ::unlink(path_.c_str());
 }

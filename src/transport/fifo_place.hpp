@@ -4,12 +4,16 @@
 // holds the lock on "PATH.lock" (os/names.hpp). What a dead server left is replaced; a live one's,
 // or a file that is no FIFO, never. Beside it lie, for the moments in which a client and the server
 // find each other, the two FIFOs of the client's instance: PATH.<32 hexadecimal digits>.up and
-// .down, made and named by the client. Those of clients that died are removed by the next server.
+// .down, made and named by the client. Until it is taken in, a client holds the place (os/fifo.hpp)
+// on the server's FIFO that the first 8 bytes of its name are. The FIFOs of clients that died go with
+// this server, with the next one, or by `bulkhead clean`.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "os/fifo.hpp"
+#include "os/named_thing.hpp"
 #include "os/names.hpp"
 #include "transport/fifo_frame.hpp"
 #include "transport/link.hpp"
@@ -54,6 +58,13 @@ Result<Fd> open_server(const std::string& path, FifoUse use);
 
 /// Who has that FIFO, by the kernel's word; 0 when it cannot be known.
 pid_t server_pid(FdView server, const std::string& path) noexcept;
+
+/// What a client that is asking holds on the server's FIFO.
+std::uint64_t place_of(const fifo_frame::Token& token) noexcept;
+
+/// The FIFOs beside the server's of clients that died; of all, when the server has.
+std::vector<os::NamedThing> left_by_fifo_clients(const std::string& path, os::NamedThing::Do what,
+                                                 bool server_lives);
 
 struct InstanceNames {
   std::string up;

@@ -11,7 +11,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "os/named_thing.hpp"
 #include "transport/link.hpp"
 
 namespace bulkhead::transport {
@@ -32,6 +34,11 @@ struct MechanismEntry {
                                               const ChannelOptions& options, bool other_users);
   /// Its ends need calls that no sandbox allows (sandbox/profile.cpp).
   const char* unfit_for_sandbox = nullptr;
+  /// For `bulkhead clean`: names that clients made at the listener called `name` and left when they
+  /// died before it took them in. Of a listener that is dead, with its name locked (what is Do::look:
+  /// or not), or of one that lives.
+  std::vector<os::NamedThing> (*left_by_clients)(const std::string& name, os::NamedThing::Do what,
+                                                 bool listener_lives) = nullptr;
 };
 
 extern const MechanismEntry inproc_mechanism;

@@ -97,6 +97,7 @@ Result<std::unique_ptr<Link>> adopt_pipe(Handle handle, const ChannelOptions& op
 }  // namespace
 
 ssize_t PipeStreamLink::read_some(FdView in, std::span<const iovec> parts) noexcept {
+  if (parts.size() == 1) return ::read(in.native(), parts[0].iov_base, parts[0].iov_len);
   return ::readv(in.native(), parts.data(), static_cast<int>(parts.size()));
 }
 

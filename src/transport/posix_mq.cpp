@@ -275,6 +275,7 @@ const MechanismEntry posix_mq_mechanism{
     .connect = posix_mq::connect,
     .listen = posix_mq::listen_at,
     .unfit_for_sandbox = "it tells of its close by the mode of its queue and hears by its path",
+    .left_by_clients = posix_mq::left_by_clients,
 };
 
 }  // namespace bulkhead::transport

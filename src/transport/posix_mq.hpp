@@ -38,7 +38,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "os/named_thing.hpp"
 #include "transport/link.hpp"
 
 namespace bulkhead::transport::posix_mq {
@@ -86,6 +88,10 @@ class Visit {
 /// What `name` leads to.
 Result<std::unique_ptr<Acceptor>> listen_at(const std::string& name, const ChannelOptions& options,
                                             bool other_users);
+
+/// See MechanismEntry.
+std::vector<os::NamedThing> left_by_clients(const std::string& name, os::NamedThing::Do what,
+                                            bool listener_lives);
 
 /// An end of which the descriptors are open; either may be missing.
 std::unique_ptr<Link> make_link(Fd out, Fd in, const ChannelOptions& options);

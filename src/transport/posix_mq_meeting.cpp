@@ -287,11 +287,25 @@ std::unexpected<Error> in_use(pid_t pid) {
                .remedy = "stop it or choose another name"});
 }
 
+/// What the dead clients of a dead listener asked for, and perhaps made.
+void add_names_of(const Request& request, std::vector<os::NamedThing>& names) {
+  const Names both{request};
+  if ((request.queues & client_sends) != 0) {
+    names.push_back({os::Named::queue, both.to_listener, {}});
+  }
+  if ((request.queues & client_receives) != 0) {
+    names.push_back({os::Named::queue, both.from_listener, {}});
+  }
+}
+
 /// A listener's that is gone, with the names that were left in it.
-Result<void> remove_stale(const std::string& name) {
+Result<void> remove_stale(const std::string& name, const os::NameLock& lock) {
   const Fd found = Fd::adopt(::mq_open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!found) return errno == ENOENT ? Result<void>{} : os::failed("look at", name);
-  if (is_held(found, Side::receiver)) return in_use(process_holding(found, Side::receiver));
+  // One that is dying may be said to hold it for a moment yet.
+  const bool is_dead = lock.is_of_the_dead(os::Named::queue, name);
+  if (!is_dead && is_held(found, Side::receiver))
+    return in_use(process_holding(found, Side::receiver));
   mq_attr attributes{};
   ::mq_getattr(found.native(), &attributes);
   if (attributes.mq_msgsize != static_cast<long>(request_unit) || owner_of(found) != ::geteuid()) {
@@ -319,6 +333,25 @@ void Names::unlink(const Request& request) noexcept {
   const Names names{request};
   if ((request.queues & client_sends) != 0) ::mq_unlink(names.to_listener.c_str());
   if ((request.queues & client_receives) != 0) ::mq_unlink(names.from_listener.c_str());
+}
+
+/// Only to remove them: a look would take the requests out of the queue.
+std::vector<os::NamedThing> left_by_clients(const std::string& name, os::NamedThing::Do what,
+                                            bool listener_lives) {
+  std::vector<os::NamedThing> left;
+  if (listener_lives || what == os::NamedThing::Do::look) return left;
+  const Fd meeting = Fd::adopt(::mq_open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  mq_attr attributes{};
+  if (!meeting || owner_of(meeting) != ::geteuid() ||
+      ::mq_getattr(meeting.native(), &attributes) != 0 ||
+      attributes.mq_msgsize != static_cast<long>(request_unit)) {
+    return left;
+  }
+  while (const auto request = next_request(meeting)) {
+    // One that lives hears of the listener's death, and removes them itself.
+    if (!is_number_held(meeting, number_of(*request))) add_names_of(*request, left);
+  }
+  return left;
 }
 
 Result<std::unique_ptr<Visit>> Visit::ask(const std::string& address, Deadline deadline,
@@ -360,7 +393,7 @@ Result<std::unique_ptr<Acceptor>> listen_at(const std::string& address,
   }
   const std::string lock = BULKHEAD_TRY(os::runtime_directory()) + name + ".mq";
   auto taken = BULKHEAD_TRY(os::NameLock::take(lock, "mq", os::Named::queue, name));
-  BULKHEAD_TRY(remove_stale(name));
+  BULKHEAD_TRY(remove_stale(name, taken));
   Fd meeting =
       BULKHEAD_TRY(create_queue(name, Side::receiver, {.unit = request_unit, .depth = 65'536}));
   taken.made();

@@ -270,7 +270,7 @@ Result<QueueLink::Woken> QueueLink::after_empty(bool& armed, Deadline deadline) 
     return Woken::by_queue;
   }
   if (deadline == no_wait) return fail(ErrorKind::empty);
-  wait_first_ = true;
+  nap_.slept();
   armed = false;
   const auto woken = BULKHEAD_TRY(await_unit(deadline));
   look_ = woken == Woken::by_end;
@@ -283,11 +283,9 @@ Result<void> QueueLink::receive(Message& into, Deadline deadline) {
   if (ended_) return fail(*ended_);
   BULKHEAD_TRY(expect_receives());
   if (reader_->next_of_batch(into)) return {};
-  bool armed = wait_first_ && arm_unit(deadline);
-  if (wait_first_ && !armed && deadline != no_wait) {
-    look_ = BULKHEAD_TRY(await_unit(deadline)) == Woken::by_end;
-  }
-  wait_first_ = false;
+  const bool waits = deadline != no_wait && nap_.expects();
+  bool armed = waits && arm_unit(deadline);
+  if (waits && !armed) look_ = BULKHEAD_TRY(await_unit(deadline)) == Woken::by_end;
   for (int steps = 1;; ++steps) {
     if (closed_) return fail(ErrorKind::closed);
     const auto delivered = read_unit(into);

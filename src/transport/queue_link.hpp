@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "transport/aside.hpp"
+#include "transport/nap.hpp"
 #include "transport/queue_reader.hpp"
 
 namespace bulkhead::transport {
@@ -105,7 +106,7 @@ class QueueLink : public LinkWithoutMemory {
   std::optional<Error> ended_;
   bool look_ = false;              // the waiting told of an end
   std::optional<Error> seen_end_;  // and it is one; the queue is looked at once more
-  bool wait_first_ = false;        // the last unit had to be waited for: so will the next
+  NapHabit nap_;
 };
 
 }  // namespace bulkhead::transport

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +26,10 @@ constexpr std::size_t batched_size = 4096;
 constexpr std::size_t batch_bytes = 64 * 1024;
 
 constexpr std::size_t around = sizeof(Header) + sizeof(Verdict);
+
+/// Messages up to this size are put together with their frame before they are written: the kernel
+/// takes one piece of memory sooner than three.
+constexpr std::size_t gathered_size = 512;
 
 /// What a frame is filled up with that was given up.
 constexpr std::array<std::byte, 4096> filling{};
@@ -195,6 +198,19 @@ Result<std::size_t> StreamLink::write(std::span<const iovec> parts) {
   return fail(why_broken(errno));
 }
 
+/// A whole frame from its beginning.
+Result<std::size_t> StreamLink::write_frame(std::span<const iovec> parts) {
+  std::array<std::byte, gathered_size + around> together;
+  if (parts[1].iov_len > gathered_size) return write(parts);
+  std::size_t size = 0;
+  for (const iovec& some : parts) {
+    if (some.iov_len > 0) std::memcpy(together.data() + size, some.iov_base, some.iov_len);
+    size += some.iov_len;
+  }
+  const iovec all = part(together.data(), size);
+  return write({&all, 1});
+}
+
 /// For a stream between two frames.
 void StreamLink::queue(Type type, Bytes payload) noexcept {
   const Header header{type, payload.size()};
@@ -260,7 +276,7 @@ Result<void> StreamLink::send_step(Bytes bytes, std::size_t& done) {
                      part(&verdict, sizeof verdict)};
     const std::size_t total = piece.size() + around;
     if (frame_left_ == 0) {
-      frame_left_ = total - BULKHEAD_TRY(write(parts));
+      frame_left_ = total - BULKHEAD_TRY(write_frame(parts));
       frame_header_ = header;
     } else {
       frame_left_ -= BULKHEAD_TRY(write(without(parts, total - frame_left_)));
@@ -523,10 +539,11 @@ Result<StreamLink::Ends> StreamLink::take_ends() {
 Result<void> StreamLink::receive(Message& into, Deadline deadline) {
   BULKHEAD_TRY(expect_can(Half::receiving));
   BULKHEAD_TRY(bind());
-  for (;;) {
+  for (bool first = true;; first = false) {
     {
       const std::lock_guard guard{reading_};
-      for (int steps = 1;; ++steps) {
+      const bool waits = first && deadline != no_wait && !has_more() && nap_.expects();
+      for (int steps = 1; !waits; ++steps) {
         if (closed_) return fail(ErrorKind::closed);
         if (!early_.empty()) {
           into = std::move(early_.front());
@@ -537,10 +554,14 @@ Result<void> StreamLink::receive(Message& into, Deadline deadline) {
         if (ended_) return fail(*ended_);
         auto next = step(into);
         if (next && *next == Step::delivered) [[likely]] {
+          if (has_more()) nap_.is_behind();
           show();
           return {};
         }
-        if (!next && next.error() == ErrorKind::empty) break;
+        if (!next && next.error() == ErrorKind::empty) {
+          nap_.slept();
+          break;
+        }
         if (!next) return fail(std::move(next).error());
         if (steps % patience == 0 && deadline.expired()) return not_now(false, deadline);
       }
@@ -548,51 +569,6 @@ Result<void> StreamLink::receive(Message& into, Deadline deadline) {
     }
     BULKHEAD_TRY(wait(Half::receiving, deadline));
   }
-}
-
-// Readiness
-
-Result<Fd> StreamLink::make_watch(FdView fd, std::uint32_t events) {
-  Fd watch = Fd::adopt(::epoll_create1(EPOLL_CLOEXEC));
-  if (!watch) return os::failed("make", "epoll descriptor");
-  epoll_event event{.events = events, .data = {.u64 = 0}};
-  if (fd && ::epoll_ctl(watch.native(), EPOLL_CTL_ADD, fd.native(), &event) != 0) {
-    return os::failed("watch", "stream");
-  }
-  const FdView awake = BULKHEAD_TRY(waker());
-  event.events = EPOLLIN;
-  if (awake && ::epoll_ctl(watch.native(), EPOLL_CTL_ADD, awake.native(), &event) != 0) {
-    return os::failed("watch", "event descriptor");
-  }
-  return watch;
-}
-
-Result<FdView> StreamLink::readable() {
-  BULKHEAD_TRY(expect_can(Half::receiving));
-  BULKHEAD_TRY(bind());
-  const std::lock_guard guard{reading_};
-  if (readable_) return readable_.view();
-  if (closed_) return fail(ErrorKind::closed);
-  Fd watch = BULKHEAD_TRY(make_watch(in(), EPOLLIN | EPOLLRDHUP));
-  BULKHEAD_TRY(more_.open());
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
-  if (::epoll_ctl(watch.native(), EPOLL_CTL_ADD, more_.view().native(), &event) != 0) {
-    return os::failed("watch", "event descriptor");
-  }
-  BULKHEAD_TRY(extend_watch(watch));
-  show();
-  readable_ = std::move(watch);
-  return readable_.view();
-}
-
-Result<FdView> StreamLink::writable() {
-  BULKHEAD_TRY(expect_can(Half::sending));
-  BULKHEAD_TRY(bind());
-  const std::lock_guard guard{sending_};
-  if (writable_) return writable_.view();
-  if (closed_) return fail(ErrorKind::closed);
-  writable_ = BULKHEAD_TRY(make_watch(out(), EPOLLOUT));
-  return writable_.view();
 }
 
 }  // namespace bulkhead::transport

@@ -30,6 +30,7 @@
 
 #include "os/signal_fd.hpp"
 #include "transport/aside.hpp"
+#include "transport/nap.hpp"
 #include "transport/stream_frame.hpp"
 
 namespace bulkhead::transport {
@@ -132,6 +133,7 @@ class StreamLink : public LinkWithoutMemory {
   bool owes() const noexcept { return control_left_ > 0 || giving_up_ || message_cut_; }
   bool is_free() const noexcept { return frame_left_ == 0 && !owes(); }
   Result<std::size_t> write(std::span<const iovec> parts);
+  Result<std::size_t> write_frame(std::span<const iovec> parts);
   Result<void> fill_up();
   Result<void> pay();
   Result<void> pay_close();
@@ -191,6 +193,7 @@ class StreamLink : public LinkWithoutMemory {
   std::size_t from_ = 0;
   std::size_t to_ = 0;
   bool greeted_ = false;
+  NapHabit nap_;
   bool in_frame_ = false;         // behind the header of a data frame
   std::size_t payload_left_ = 0;  // of that frame
   Message partial_;

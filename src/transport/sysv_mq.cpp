@@ -28,6 +28,9 @@ using Packet = unix_frame::Type;
 constexpr std::size_t type_bytes = sizeof(long);
 static_assert(type_bytes <= QueueReader::lead);
 constexpr long types = Message::most_priority + 1;
+/// A hello, or the name of a record.
+constexpr std::size_t longest_payload = 64;
+static_assert(longest_payload >= sizeof(Hello));
 
 std::unexpected<Error> lie(const char* cause) {
   return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
@@ -78,10 +81,7 @@ class SysvMqLink final : public QueueLink {
   Result<Handle> detach() override;
 
   /// The maker of a pair may have said which way.
-  void take_role() {
-    const std::lock_guard guard{control_};
-    read_control();
-  }
+  void take_role();
 
  protected:
   Result<void> bind() override;
@@ -112,12 +112,15 @@ class SysvMqLink final : public QueueLink {
 
   // Under control_:
   void read_control();
+  bool read_packet();
   Result<void> take_packet(std::uint8_t type, Bytes payload, std::vector<Fd> fds);
   Result<void> take_hello(Bytes payload, std::vector<Fd> fds);
   Result<void> announce(key_t key);
-  void inherit() noexcept;
+  void inherit(Bytes name, std::vector<Fd> lock) noexcept;
   void clean_up_after_peer() noexcept;
   void note_end(Error error) noexcept;
+  bool say_closed() noexcept;
+  void end_here() noexcept;
 
   Fd socket_;
   std::atomic<Direction> direction_;
@@ -142,6 +145,7 @@ class SysvMqLink final : public QueueLink {
   std::optional<os::NameRecord> inherited_;
   Announcement announced_;
   std::optional<Error> end_;
+  bool said_closed_ = false;
   std::atomic<bool> has_end_{false};
 };
 
@@ -196,40 +200,64 @@ Result<void> SysvMqLink::bind() {
 
 /// All that the socket has now.
 void SysvMqLink::read_control() {
-  while (!end_) {
-    unix_frame::Header header;
-    std::array<std::byte, sizeof(Hello)> payload;
-    const std::array parts{iovec{&header, sizeof header}, iovec{payload.data(), payload.size()}};
-    auto packet = os::receive_packet(socket_, parts, 3);
-    // A reset is told before what had arrived, and once.
-    if (packet && packet->closed) packet = os::receive_packet(socket_, parts, 3);
-    if (!packet) {
-      if (packet.error() != ErrorKind::empty) note_end(packet.error());
-      return;
-    }
-    if (packet->closed) {
-      note_end(Error{ErrorKind::peer_died});
-    } else if (packet->size != sizeof header + header.payload ||
-               packet->fds.size() != header.handles) {
-      note_end(lie("a packet's header does not fit its content").error());
-    } else {
-      auto taken =
-          take_packet(header.type, Bytes{payload}.first(header.payload), std::move(packet->fds));
-      if (!taken) note_end(taken.error());
-    }
+  while (!end_ && read_packet()) {
   }
 }
 
+/// False when there is none.
+bool SysvMqLink::read_packet() {
+  unix_frame::Header header;
+  std::array<std::byte, longest_payload> payload;
+  const std::array parts{iovec{&header, sizeof header}, iovec{payload.data(), payload.size()}};
+  auto packet = os::receive_packet(socket_, parts, 3);
+  // A reset is told before what had arrived, and once.
+  if (packet && packet->closed) packet = os::receive_packet(socket_, parts, 3);
+  if (!packet) {
+    if (packet.error() != ErrorKind::empty) note_end(packet.error());
+    return false;
+  }
+  if (packet->closed) {
+    note_end(Error{ErrorKind::peer_died});
+    return false;
+  }
+  if (packet->size != sizeof header + header.payload || packet->fds.size() != header.handles) {
+    note_end(lie("a packet's header does not fit its content").error());
+  } else {
+    auto taken =
+        take_packet(header.type, Bytes{payload}.first(header.payload), std::move(packet->fds));
+    if (!taken) note_end(taken.error());
+  }
+  return true;
+}
+
+/// The rest is for whoever uses this end first, here or where it is handed to.
+void SysvMqLink::take_role() {
+  const std::lock_guard guard{control_};
+  unix_frame::Header next;
+  const auto size = os::retry_eintr(
+      [&] { return ::recv(socket_.native(), &next, sizeof next, MSG_PEEK | MSG_DONTWAIT); });
+  if (size == sizeof next && next.type == role_packet) read_packet();
+}
+
 void SysvMqLink::note_end(Error error) noexcept {
+  if (end_) return;
   end_ = std::move(error);
   has_end_ = true;
   // What told of it has been read: the hang-up goes on telling who polls.
   if (owner_ == ::getpid()) ::shutdown(socket_.native(), SHUT_RDWR);
 }
 
-/// The queue is left to us. Without a record it is left to the system when we are killed.
-void SysvMqLink::inherit() noexcept {
-  if (in_ < 0) return;
+/// The queue is left to us, and with it the peer's record of it. Without a record it is left to the
+/// system when we are killed.
+void SysvMqLink::inherit(Bytes name, std::vector<Fd> lock) noexcept {
+  if (announced_.key == 0) return;
+  if (lock.size() == 1) {
+    const std::string file{reinterpret_cast<const char*>(name.data()), name.size()};
+    if (auto theirs = os::NameRecord::adopt(std::move(lock[0]), file)) {
+      inherited_ = *std::move(theirs);
+      return;
+    }
+  }
   auto record = record_of(announced_.key);
   if (!record) return;
   record->made();
@@ -258,7 +286,7 @@ Result<void> SysvMqLink::take_packet(std::uint8_t type, Bytes payload, std::vect
     case Packet::hello:
       return take_hello(payload, std::move(fds));
     case Packet::close:
-      inherit();
+      inherit(payload, std::move(fds));
       return fail(ErrorKind::closed);
     case Packet::refused:
       return fail(ErrorKind::denied, {.cause = "the listener does not let this user in"});
@@ -401,9 +429,31 @@ std::optional<Error> SysvMqLink::look_for_end() {
   return end_;
 }
 
+/// The record of our queue goes with the word: it holds from now on as long as the peer lives, even
+/// one that never looks.
+bool SysvMqLink::say_closed() noexcept {
+  const auto type = static_cast<std::uint8_t>(Packet::close);
+  if (!record_ || end_) return send_packet(socket_, type, {}).has_value();
+  const std::string name = record_->file_name();
+  const std::array lock{record_->lock().native()};
+  const Bytes payload = std::as_bytes(std::span{name});
+  if (send_packet(socket_, type, payload, lock)) {
+    record_->leave();
+    record_.reset();
+    return true;
+  }
+  // Too many descriptors are under way, perhaps.
+  return send_packet(socket_, type, {}).has_value();
+}
+
 void SysvMqLink::hang_up() noexcept {
   if (owner_ != ::getpid()) return;
-  static_cast<void>(send_packet(socket_, static_cast<std::uint8_t>(Packet::close), {}));
+  const std::lock_guard guard{control_};
+  end_here();
+}
+
+void SysvMqLink::end_here() noexcept {
+  said_closed_ = said_closed_ || say_closed();
   // Wakes our own calls.
   ::shutdown(socket_.native(), SHUT_RDWR);
 }
@@ -446,11 +496,20 @@ void SysvMqLink::close() noexcept {
   if (owner_ != ::getpid()) return;  // a forked child's copy: the descriptor goes, no more
   const std::lock_guard guard{control_};
   read_control();
-  hang_up();
+  end_here();
+  // No more can come; a record that was left to us, and not read because we had ended already, may
+  // have. That our own shutdown reads like a hang-up tells nothing of the peer.
+  const std::optional<Error> known = end_;
+  while (read_packet()) {
+  }
+  end_ = known;
   // Who still sends into it has heard that we are gone. What we sent is for the peer, if there is
   // one.
   remove_queue(in_);
-  if (end_) remove_queue(out_.id);
+  if (in_ < 0 && inherited_) {
+    if (const auto queue = find_queue(announced_.key)) remove_queue(queue->id);
+  }
+  if (end_ || !said_closed_) remove_queue(out_.id);
   clean_up_after_peer();
   inherited_.reset();
   record_.reset();
@@ -481,22 +540,6 @@ bool is_packet_socket(FdView socket) {
          ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
 }
 
-Result<std::unique_ptr<Link>> adopt_socket(Fd socket, const ChannelOptions& options) {
-  msginfo limits{};
-  // In a sandbox, which answers this call so whatever is asked.
-  if (::msgctl(0, IPC_INFO, reinterpret_cast<msqid_ds*>(&limits)) < 0 && errno == EPERM) {
-    BULKHEAD_TRY(check_fits_sandbox(Mechanism::sysv_mq));
-  }
-  if (!is_packet_socket(socket)) {
-    return fail(ErrorKind::invalid, {.operation = "adopt",
-                                     .object = "descriptor",
-                                     .cause = "it is not the socket of a sysv channel"});
-  }
-  auto link = std::make_unique<SysvMqLink>(std::move(socket), options);
-  link->take_role();
-  return link;
-}
-
 Result<LinkPair> make_pair(const ChannelOptions& options) {
   auto [first, second] = BULKHEAD_TRY(os::socket_pair());
   ChannelOptions other = options;
@@ -513,74 +556,24 @@ Result<LinkPair> make_pair(const ChannelOptions& options) {
                   std::make_unique<SysvMqLink>(std::move(second), other)};
 }
 
-/// The meeting socket's acceptor, and the claim on the key.
-class KeyAcceptor final : public Acceptor {
- public:
-  KeyAcceptor(std::unique_ptr<Acceptor> inner, Queue claimed, os::NameLock lock)
-      : inner_(std::move(inner)), claim_(claimed), lock_(std::move(lock)) {}
-  ~KeyAcceptor() override { close(); }
-
-  Result<std::unique_ptr<Link>> accept(Deadline deadline) override {
-    return inner_->accept(deadline);
-  }
-  FdView readable() const noexcept override { return inner_->readable(); }
-  void close() noexcept override {
-    if (owner_ == ::getpid()) remove_queue(std::exchange(claim_.id, -1));
-    lock_.release();
-    inner_->close();
-  }
-
- private:
-  std::unique_ptr<Acceptor> inner_;
-  Queue claim_;
-  os::NameLock lock_;
-  const pid_t owner_ = ::getpid();
-};
-
-Result<MeetingPlace> place_of(key_t key) {
-  std::array<char, 24> name{};
-  std::snprintf(name.data(), name.size(), "/sysv-0x%08x", static_cast<unsigned>(key));
-  MeetingPlace place;
-  place.path = BULKHEAD_TRY(os::runtime_directory()) + name.data();
-  return place;
-}
-
-Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline deadline,
-                                      const ChannelOptions& options) {
-  const key_t key = BULKHEAD_TRY(key_of(name));
-  if (!BULKHEAD_TRY(is_claimed(key))) {
-    return fail(ErrorKind::not_found,
-                {.cause = "nobody listens there",
-                 .remedy = "start the one that does, in the same IPC namespace"});
-  }
-  const auto place = BULKHEAD_TRY(place_of(key));
-  Fd socket = BULKHEAD_TRY(connect_to(place, deadline));
-  const ChannelOptions with = for_peer_of(socket, options);
-  return adopt_socket(std::move(socket), with);
-}
-
-Result<std::unique_ptr<Acceptor>> listen(const std::string& name, const ChannelOptions& options,
-                                         bool other_users) {
-  const key_t key = BULKHEAD_TRY(key_of(name));
-  if (other_users) {
-    return fail(ErrorKind::unsupported,
-                {.cause = "the queues of a channel are open to one user alone",
-                 .remedy = "listen at a unix address for other users"});
-  }
-  const auto place = BULKHEAD_TRY(place_of(key));
-  auto lock = BULKHEAD_TRY(
-      os::NameLock::take(place.path + ".key", "sysv", os::Named::key, std::to_string(key)));
-  const Queue claimed = BULKHEAD_TRY(claim(key));
-  lock.made();
-  auto inner = listen_at(place, options, false, adopt_socket);
-  if (!inner) {
-    remove_queue(claimed.id);
-    return fail(inner.error());
-  }
-  return std::make_unique<KeyAcceptor>(*std::move(inner), claimed, std::move(lock));
-}
-
 }  // namespace
+
+Result<std::unique_ptr<Link>> adopt_socket(Fd socket, const ChannelOptions& options) {
+  msginfo limits{};
+  // In a sandbox, which answers this call so whatever is asked.
+  if (::msgctl(0, IPC_INFO, reinterpret_cast<msqid_ds*>(&limits)) < 0 && errno == EPERM) {
+    BULKHEAD_TRY(check_fits_sandbox(Mechanism::sysv_mq));
+  }
+  if (!is_packet_socket(socket)) {
+    return fail(ErrorKind::invalid, {.operation = "adopt",
+                                     .object = "descriptor",
+                                     .cause = "it is not the socket of a sysv channel"});
+  }
+  auto link = std::make_unique<SysvMqLink>(std::move(socket), options);
+  link->take_role();
+  return link;
+}
+
 }  // namespace sysv_mq
 
 const MechanismEntry sysv_mq_mechanism{

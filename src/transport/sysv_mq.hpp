@@ -24,7 +24,8 @@
 //   12      4     key of the queue that its sender sends through; 0: it does not send
 //   16      8     unit: bytes in one message of the kernel
 // with the descriptors of OwnBells::passing(). Before an end makes its queue it sends a packet of
-// type `announcement`: its key and its pid (4 bytes each). A close packet as in unix_frame.hpp ends it. For a
+// type `announcement`: its key and its pid (4 bytes each). A close packet as in unix_frame.hpp ends it; with it go
+// the name of its sender's record and, as a descriptor, the lock on it (os/name_record.hpp). For a
 // pair of one way the maker leaves a packet of type `role` for each end: one byte, a Direction.
 //
 // STATE of an end
@@ -33,8 +34,8 @@
 //   any --close packet--> closed,  --hang-up--> peer_died, --anything else--> corrupt
 // Queues: an end removes the one it reads when it closes, and the one it sends through when the
 // peer has gone. When both die, their records (os/name_record.hpp) lead `bulkhead clean` to them;
-// when one does, the other drops its record too. An end that was told `closed` records the queue
-// that was left to it.
+// when one does, the other drops its record too. The record of a queue that is left to the peer goes
+// to it with the close packet, so that it holds whether the peer ever looks or is killed first.
 //
 // TRUST: the socket's packets are checked; a queue is used only when it is this user's, and found
 // by a key that cannot be guessed.
@@ -42,6 +43,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 
 #include "transport/link.hpp"
 
@@ -65,5 +68,14 @@ struct Announcement {
   std::int32_t pid = 0;
 };
 static_assert(sizeof(Announcement) == 8 && offsetof(Announcement, pid) == 4);
+
+/// An end of which this is the socket.
+Result<std::unique_ptr<Link>> adopt_socket(Fd socket, const ChannelOptions& options);
+
+/// What `name` leads to (sysv_mq_meeting.cpp).
+Result<std::unique_ptr<Link>> connect(const std::string& name, Deadline deadline,
+                                      const ChannelOptions& options);
+Result<std::unique_ptr<Acceptor>> listen(const std::string& name, const ChannelOptions& options,
+                                         bool other_users);
 
 }  // namespace bulkhead::transport::sysv_mq

@@ -67,7 +67,7 @@ struct Tag {
 static_assert(sizeof(Tag) == 2);
 
 /// Payload of a packet, at most. Larger packets would need larger allocations of the kernel.
-inline constexpr std::size_t most_payload = 60 * 1024;
+inline constexpr std::size_t most_payload = 64 * 1024;
 /// Handles of one message, at most: what a process with a common limit can hold at all, or, from an
 /// untrusted peer, what it may have us hold. Nobody takes fewer than the latter.
 constexpr std::size_t most_handles(Trust trust) noexcept {

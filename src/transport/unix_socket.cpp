@@ -15,6 +15,7 @@
 #include "os/syscall.hpp"
 #include "transport/aside.hpp"
 #include "transport/mechanism.hpp"
+#include "transport/nap.hpp"
 #include "transport/unix_frame.hpp"
 #include "transport/unix_meeting.hpp"
 
@@ -119,6 +120,7 @@ class UnixLink final : public LinkWithoutMemory {
   // The receiving half. The sender comes here too when it finds the peer gone.
   std::mutex reading_;
   std::unique_ptr<std::byte[]> scratch_;
+  NapHabit nap_;
   Message partial_;
   bool in_pieces_ = false;
   bool greeted_ = false;
@@ -331,7 +333,10 @@ Result<void> UnixLink::receive(Message& into, Deadline deadline) {
         early_.pop_front();
         return {};
       }
-      auto step = ended_ ? Result<Step>{fail(*ended_)} : read_packet(into);
+      const bool waits = steps == 1 && deadline != no_wait && !ended_ && nap_.expects();
+      auto step = ended_  ? Result<Step>{fail(*ended_)}
+                  : waits ? Result<Step>{fail(ErrorKind::empty)}
+                          : read_packet(into);
       if (step && *step == Step::delivered) [[likely]]
         return {};
       if (step) {
@@ -340,6 +345,7 @@ Result<void> UnixLink::receive(Message& into, Deadline deadline) {
       }
       if (closed_) return fail(ErrorKind::closed);
       if (step.error() != ErrorKind::empty) return fail(std::move(step).error());
+      if (!waits) nap_.slept();
     }
     if (deadline == no_wait) return fail(ErrorKind::empty);
     if (BULKHEAD_TRY(os::poll_one(socket_, POLLIN, deadline)) == 0) {

@@ -77,7 +77,7 @@ struct Row {
   /// What capabilities(mechanism) says. An end of one way has less: both_ways.
   Capabilities capabilities = {};
   /// Where messages stop to be carried in one piece, if anywhere; sizes around it are tried.
-  std::size_t unit_bytes = 60 * 1024;
+  std::size_t unit_bytes = 64 * 1024;
   /// The largest message there is; a larger one is `too_large`.
   std::size_t largest_bytes = static_cast<std::size_t>(-1);
   /// How many handles one message carries.

@@ -59,6 +59,30 @@ TEST_P(flow_held_back, of_a_writer_faster_than_its_reader_is_held_back_and_memor
   }
 }
 
+TEST_P(flow_held_back, of_a_writer_that_waits_goes_on_when_its_reader_makes_room) {
+  auto [here, there] = make_pair_of(64 * 1024);
+  std::uint64_t waiting = 0;
+  while (here.try_send(content(waiting, 1000))) ++waiting;
+  std::atomic<bool> gone{false};
+  std::jthread writer{[&, &to = here] {
+    EXPECT_TRUE(ok(to.send(content(waiting, 1000), never)));
+    gone = true;
+  }};
+  // No more is received than it takes: an acknowledgement of a network comes when it comes, and who
+  // waits for the next message after the last would hide a wake-up that was lost.
+  std::uint64_t received = 0;
+  for (; received < waiting; ++received) {
+    auto got = there.receive(never);
+    ASSERT_TRUE(ok(got));
+    EXPECT_TRUE(has_content(got->bytes(), received, 1000));
+  }
+  writer.join();
+  EXPECT_TRUE(gone);
+  auto got = there.receive(never);
+  ASSERT_TRUE(ok(got));
+  EXPECT_TRUE(has_content(got->bytes(), waiting, 1000));
+}
+
 TEST_P(flow_both_ways, of_requests_and_answers_goes_both_ways_at_once) {
   auto ends = make_pair_of(64 * 1024);
   const int count = sanitized(20'000, 2'000);

@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t all = static_cast<std::size_t>(-1);
 std::atomic<std::size_t> most{all};
 std::atomic<std::size_t> cuts{0};
+enum : int { every, next_read, next_write };
+std::atomic<int> which{every};
 
 template <class Call> Call* next(const char* name) {
   return reinterpret_cast<Call*>(::dlsym(RTLD_NEXT, name));
@@ -44,6 +46,10 @@ std::size_t allowed(int fd, std::size_t size, bool writing) {
   if (size <= limit) return size;
   const Kind kind = kind_of(fd);
   if (kind == Kind::other || (kind == Kind::pipe && writing && size <= PIPE_BUF)) return size;
+  if (which != every) {
+    if (which != (writing ? next_write : next_read)) return size;
+    most = all;
+  }
   ++cuts;
   return limit;
 }
@@ -145,6 +151,12 @@ namespace bulkhead::conformance {
 
 ShortIo::ShortIo(std::size_t most_bytes) {
   cuts = 0;
+  which = every;
+  most = most_bytes;
+}
+ShortIo::ShortIo(Next direction, std::size_t most_bytes) {
+  cuts = 0;
+  which = direction == Next::read ? next_read : next_write;
   most = most_bytes;
 }
 ShortIo::~ShortIo() { most = all; }

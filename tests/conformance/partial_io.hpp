@@ -9,12 +9,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace bulkhead::conformance {
 
 class ShortIo {
  public:
   explicit ShortIo(std::size_t most_bytes);
+  /// Only the next call in this direction is cut.
+  enum class Next : std::uint8_t { read, write };
+  ShortIo(Next direction, std::size_t most_bytes);
   ShortIo(const ShortIo&) = delete;
   ShortIo& operator=(const ShortIo&) = delete;
   ~ShortIo();

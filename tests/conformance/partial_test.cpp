@@ -45,6 +45,33 @@ TEST_P(partial, reads_and_writes_of_a_few_bytes_each_change_nothing) {
   }
 }
 
+TEST_P(partial, frames_of_4_KiB_may_be_split_at_any_byte) {
+  // F14. A write of more than PIPE_BUF, so that a pipe may split it as well.
+  constexpr std::size_t size = 4096;
+  constexpr std::size_t most_header = 64;
+  auto ends = make_pair_of(64 * 1024);
+  expect_works(ends.here, ends.there);
+  const std::size_t step = sanitized(1, 16);
+  for (const auto direction : {ShortIo::Next::write, ShortIo::Next::read}) {
+    std::size_t split = 0;
+    for (std::size_t at = 1; at < size + most_header; at += step) {
+      const ShortIo shortened{direction, at};
+      ASSERT_TRUE(ok(ends.here.send(content(at, size), 20s)));
+      auto got = ends.there.receive(20s);
+      ASSERT_TRUE(ok(got)) << at;
+      ASSERT_TRUE(has_content(got->bytes(), at, size)) << "split at " << at;
+      split += shortened.cut();
+      // What moves no stream, or takes it in larger pieces than a frame, is not split at all.
+      if (at > 64 && split == 0) break;
+    }
+    const Mechanism mechanism = GetParam().mechanism;
+    if (mechanism == Mechanism::pipe || mechanism == Mechanism::fifo ||
+        mechanism == Mechanism::tcp) {
+      EXPECT_GE(split, size / step);
+    }
+  }
+}
+
 TEST_P(partial, reads_at_the_end_still_tell_how_it_ended) {
   if (!GetParam().tells_close) return;
   auto ends = make_pair();

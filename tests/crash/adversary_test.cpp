@@ -5,6 +5,7 @@
 // not checked; what is told apart is in trials.cpp. The adversary is shown to find what it looks for.
 #include "crash/adversary.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <iostream>
 
@@ -13,7 +14,7 @@
 namespace bulkhead::crash {
 namespace {
 
-/// Of each trial in CI, at every instruction others; all of them under `make soak`.
+/// Of each trial in CI, at every instruction others; so many times as many under `make soak`.
 constexpr std::size_t changes_in_ci = 1'200;
 
 class stepping_adversary : public testing::TestWithParam<std::string> {
@@ -58,11 +59,10 @@ INSTANTIATE_TEST_SUITE_P(of, stepping_adversary, testing::ValuesIn(names()),
 TEST_P(stepping_adversary, gains_nothing) {
   // What lies in files is looked at by system calls alone: between two of them all places are one.
   const bool in_files = GetParam().starts_with("attacked mmap");
-  const bool soak = test::soaked(1) > 1;
+  const auto times = static_cast<std::size_t>(test::soaked(1));
+  const std::size_t stride = !in_files ? 1 : times > 1 ? std::max<std::size_t>(1, 400 / times) : 0;
   const auto found =
-      attack_named(trials(), GetParam(),
-                   {.stride = in_files ? (soak ? std::size_t{25} : std::size_t{0}) : std::size_t{1},
-                    .most_changes = soak ? ~std::size_t{0} : changes_in_ci});
+      attack_named(trials(), GetParam(), {.stride = stride, .most_changes = changes_in_ci * times});
   EXPECT_GT(found.changes, found.words);
   EXPECT_LE(found.missed, found.changes / 20);
   for (const auto& example : found.examples) ADD_FAILURE() << example;

@@ -300,7 +300,98 @@ class AfterDeath final : public Scene {
   bool ended_;
 };
 
+/// A victim that stands at a place of its call, as the scene of its peer's death.
+class Standing final : public Scene {
+ public:
+  Standing(const Pairing& pairing, const Trace& trace, const Trace::Place& place)
+      : pairing_(pairing),
+        trace_(trace),
+        place_(place),
+        stage_(pairing.stage()),
+        first_(std::make_unique<Victim>(std::vector{mine().victim_name()},
+                                        stage_->inherited_by(pairing.stands))) {}
+
+  std::vector<FdView> inherited() override { return stage_->inherited_by(1 - pairing_.stands); }
+  void started() override { stage_->started(); }
+
+  void cooperate(int) override {
+    auto event = first_->run();
+    while (event.stop == Victim::Stop::mark && event.mark == Mark::cooperate) {
+      event = first_->run();
+    }
+    if (event.stop != Victim::Stop::mark || event.mark != Mark::begin) throw lost("at its peer's");
+    there_ = trace_.reach(*first_, *this, place_) || trace_.is_end(place_);
+  }
+
+  void after_death(bool finished, Verdict& verdict) override {
+    if (!there_) return verdict.violation("the peer's place was not come to again");
+    int mark = static_cast<int>(trace_.is_end(place_) ? Mark::end : Mark::begin);
+    for (int sleeps = 0; mark < static_cast<int>(Mark::wronged);) {
+      auto event = place_.asleep && sleeps == 0 ? first_->wait() : first_->run();
+      while (event.stop == Victim::Stop::asleep && ++sleeps < most_sleeps) event = first_->wait();
+      if (event.stop == Victim::Stop::asleep) {
+        return verdict.violation("the peer sleeps, and is not told of the death");
+      }
+      sleeps = std::max(sleeps, 1);
+      if (event.stop == Victim::Stop::mark) mark = static_cast<int>(event.mark);
+    }
+    first_->kill();
+    if (mark == static_cast<int>(Mark::wronged)) {
+      verdict.violation("the peer was not told of the death, or what it received was not whole");
+    } else {
+      stage_->judge(pairing_.stands, finished,
+                    static_cast<std::uint64_t>(mark - static_cast<int>(Mark::count)), verdict);
+    }
+  }
+
+ private:
+  static constexpr int most_sleeps = 5'000;  // of two milliseconds or more
+
+  const Operation& mine() const {
+    return pairing_.halves[static_cast<std::size_t>(pairing_.stands)];
+  }
+
+  const Pairing& pairing_;
+  const Trace& trace_;
+  Trace::Place place_;
+  std::unique_ptr<PairStage> stage_;
+  std::unique_ptr<Victim> first_;
+  bool there_ = false;
+};
+
+/// Adds what was found in one state of the other.
+void add(Outcome& all, const Outcome& one, const std::string& where) {
+  all.instructions = std::max(all.instructions, one.instructions);
+  all.states += one.states;
+  all.deaths += one.deaths;
+  all.violations += one.violations;
+  for (const auto& example : one.examples) {
+    if (all.examples.size() < most_examples) all.examples.push_back(where + ", then " + example);
+  }
+}
+
 }  // namespace
+
+Outcome explore_pair(const Pairing& pairing, const Thoroughness& how) {
+  Outcome all;
+  all.name = pairing.name;
+  try {
+    const auto stands = static_cast<std::size_t>(pairing.stands);
+    const Trace trace{pairing.halves[stands]};
+    const auto places = trace.places({.deaths = how.stride > 1 ? std::size_t{0} : how.deaths});
+    for (const auto& place : places) {
+      const Operation nested{
+          .name = all.name,
+          .stage = [&] { return std::make_unique<Standing>(pairing, trace, place); },
+          .victim = {},
+          .part = pairing.halves[1 - stands].victim_name()};
+      add(all, explore(nested, how), describe(trace, place));
+    }
+  } catch (const std::exception& error) {
+    note(all, std::string{"the harness failed: "} + error.what());
+  }
+  return all;
+}
 
 Outcome explore_recovery(const Operation& first, const Operation& recovery,
                          const Thoroughness& how) {
@@ -317,16 +408,7 @@ Outcome explore_recovery(const Operation& first, const Operation& recovery,
           .stage = [&] { return std::make_unique<AfterDeath>(first, trace, place); },
           .victim = {},
           .part = recovery.victim_name()};
-      const auto one = explore(nested, how);
-      all.instructions = std::max(all.instructions, one.instructions);
-      all.states += one.states;
-      all.deaths += one.deaths;
-      all.violations += one.violations;
-      for (const auto& example : one.examples) {
-        if (all.examples.size() < most_examples) {
-          all.examples.push_back(describe(trace, place) + ", then " + example);
-        }
-      }
+      add(all, explore(nested, how), describe(trace, place));
     }
   } catch (const std::exception& error) {
     note(all, std::string{"the harness failed: "} + error.what());

@@ -10,6 +10,7 @@
 // survivors judge. Every state is died in once at least; how many of the other places are is a
 // matter of time, all of them under `make soak`.
 //
+// F2, pairs: a victim stands at each place of its call while another, its peer, dies at each of its own.
 // F3, a death inside recovery: `recover` after a death in each state of another operation.
 #pragma once
 
@@ -82,6 +83,9 @@ void prepare(Victim& victim, Scene& scene);
 /// judge (and recover themselves).
 Outcome explore_recovery(const Operation& first, const Operation& recovery,
                          const Thoroughness& how);
+
+/// F2: one end stands in each state of its call, the other dies at its places.
+Outcome explore_pair(const Pairing& pairing, const Thoroughness& how);
 
 /// Everything about one operation. A harness that fails is a violation too: it has shown nothing.
 Outcome explore(const Operation& operation, const Thoroughness& how);

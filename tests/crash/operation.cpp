@@ -17,6 +17,7 @@ std::vector<Operation> real_operations() {
 std::vector<Operation> all_operations() {
   auto all = real_operations();
   std::ranges::move(naive_operations(), std::back_inserter(all));
+  for (auto& pairing : pairings()) std::ranges::move(pairing.halves, std::back_inserter(all));
   return all;
 }
 

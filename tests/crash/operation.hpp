@@ -28,6 +28,8 @@ enum class Mark : int {
   cooperate = 1,  ///< the survivors are to do their part of the preparation
   begin = 2,      ///< the operation begins with the next instruction
   end = 3,        ///< it has returned
+  wronged = 4,    ///< what came after it was not as promised
+  count = 16,     ///< it was; from here on: how many messages it has received
 };
 
 /// In the victim.
@@ -37,6 +39,12 @@ inline void mark(Mark what) {
 #else
   static_cast<void>(what);
 #endif
+}
+
+/// In a victim that outlives another: all it was promised it got, and `messages` of them.
+inline void tell_count(bool well, std::uint64_t messages) {
+  mark(well ? static_cast<Mark>(static_cast<int>(Mark::count) + static_cast<int>(messages))
+            : Mark::wronged);
 }
 
 /// What was found to be wrong after a death.
@@ -80,6 +88,25 @@ struct Operation {
 
   const std::string& victim_name() const { return part.empty() ? name : part; }
 };
+
+/// The two ends of one meeting of two victims (F2), 0 the sender's, 1 the receiver's.
+class PairStage {
+ public:
+  virtual ~PairStage() = default;
+  virtual std::vector<FdView> inherited_by(int end) = 0;
+  /// Both have their own copies.
+  virtual void started() {}
+  /// `survivor` has received so many and is dead by now too; the other had finished its call, or not.
+  virtual void judge(int survivor, bool finished, std::uint64_t count, Verdict& verdict) = 0;
+};
+
+struct Pairing {
+  std::string name;
+  int stands = 0;  ///< this end stands still while the other dies
+  std::vector<Operation> halves;
+  std::function<std::unique_ptr<PairStage>()> stage;
+};
+std::vector<Pairing> pairings();
 
 // One function a file operations_X.cpp.
 std::vector<Operation> shm_operations();

@@ -5,6 +5,7 @@
 //
 // Whatever a process left of a name when it died, the next one that wants it gets it, serves a
 // client there, and leaves nothing behind; and a client never hangs at what is left.
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
@@ -16,6 +17,7 @@
 
 #include <bulkhead/channel.hpp>
 #include <bulkhead/listener.hpp>
+#include <bulkhead/names.hpp>
 
 #include "crash/operation.hpp"
 #include "crash/survivors.hpp"
@@ -117,6 +119,47 @@ class HeirDies final : public ServerDies {
   }
 };
 
+/// Two names whose servers were killed, and one whose server lives: who cleans them up is killed too.
+class CleanerDies final : public Scene {
+ public:
+  explicit CleanerDies(Place place) : place_(std::move(place)) {
+    Address other = place_.address();
+    other = Address{other.text() + "-alive"};
+    alive_.emplace(or_throw(listen(other, {.channel = small})));
+    const pid_t first = ::fork();
+    if (first == 0) {
+      const auto listener = listen(place_.address(), {.channel = small});
+      const auto second = listen(Address{place_.address().text() + "-too"}, {.channel = small});
+      ::raise(SIGKILL);
+    }
+    ::waitpid(first, nullptr, 0);
+  }
+
+  void after_death(bool finished, Verdict& verdict) override {
+    verdict.expect(!finished || stale() == 0, "it had cleaned, and something is left");
+    const auto cleaned = remove_stale_names();
+    if (!cleaned) return verdict.violation("clean: " + cleaned.error().sentence());
+    verdict.expect(stale() == 0, "cleaning once more leaves something");
+    // What lives was not touched, and what was cleaned can be had.
+    Place alive = place_;
+    alive.address = [address = Address{place_.address().text() + "-alive"}] { return address; };
+    serve_one(*alive_, alive, verdict);
+    listen_anew(place_, verdict);
+  }
+
+ private:
+  /// Names whose owner is gone; -1: they cannot be listed.
+  static std::ptrdiff_t stale() {
+    const auto names = list_names();
+    if (!names) return -1;
+    return std::ranges::count_if(
+        *names, [](const OwnedName& one) { return one.state == OwnedName::State::stale; });
+  }
+
+  Place place_;
+  std::optional<Listener> alive_;
+};
+
 /// The survivor is the server.
 class ClientDies final : public Scene {
  public:
@@ -182,6 +225,13 @@ void acceptor_of(const Place& place) {
   or_throw(std::move(message));
 }
 
+void cleaner() {
+  mark(Mark::begin);
+  auto cleaned = remove_stale_names();
+  mark(Mark::end);
+  or_throw(std::move(cleaned));
+}
+
 void leaver_of(const Place& place) {
   std::optional listener{or_throw(listen(place.address(), {.channel = small}))};
   mark(Mark::cooperate);
@@ -225,6 +275,7 @@ std::vector<Operation> meeting_operations() {
         {name + ": accept and receive", stage<ServerDies>(place), [place] { acceptor_of(place); }});
     all.push_back(
         {name + ": end of a listener", stage<ServerDies>(place), [place] { leaver_of(place); }});
+    all.push_back({name + ": clean (recovery)", stage<CleanerDies>(place), cleaner});
     all.push_back(
         {name + ": connect and send", stage<ClientDies>(place), [place] { client_of(place); }});
   }

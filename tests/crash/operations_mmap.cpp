@@ -203,11 +203,16 @@ void ring_sender(const Case& the) {
   or_throw(done);
 }
 
+/// More than fits at once: the second part is sent when the first was received.
+bool in_two(const Case& the) { return the.passed + the.waiting > ringful; }
+
 class RingReceiverDies final : public RingScene {
  public:
   explicit RingReceiverDies(Case the) : RingScene(std::move(the)) {
-    send(the_.passed + the_.waiting);
+    send(the_.passed + (in_two(the_) ? 0 : the_.waiting));
   }
+
+  void cooperate(int) override { send(the_.waiting); }
 
   void begin() override {
     if (!the_.other_waits) return;
@@ -258,6 +263,7 @@ void ring_receiver(const Case& the) {
   for (std::uint64_t i = 0; i < the.passed; ++i) {
     static_cast<void>(or_throw(channel->receive(never)));
   }
+  if (in_two(the)) mark(Mark::cooperate);
   Message message;
   Result<void> done;
   mark(Mark::begin);
@@ -298,6 +304,10 @@ const std::vector<Case>& receivers() {
       {.name = "receive, first", .waiting = 2},
       {.name = "receive, one in hand", .passed = 1, .waiting = 2},
       {.name = "receive, empty: waits", .passed = 1},
+      {.name = "receive, half full", .passed = 1, .waiting = ringful / 2},
+      {.name = "receive, room for one", .passed = 1, .waiting = ringful - 2},
+      {.name = "receive, full", .passed = 1, .waiting = ringful - 1},
+      {.name = "receive, wraps", .passed = ringful - 1, .waiting = 3},
       {.name = "receive of 5,000 bytes, aside", .size = 5'000, .waiting = 1},
       {.name = "receive, full, sender asleep",
        .passed = 1,

@@ -281,7 +281,7 @@ class ReceiverDies final : public ShmScene {
     }
   }
 
-  static constexpr int most_pieces = 100;
+  static constexpr int most_pieces = 5'000;
   int pieces_ = 0;
 };
 
@@ -364,6 +364,7 @@ const std::vector<Case>& receives() {
   static const std::vector<Case> all{
       {.name = "receive, 1 waiting", .waiting = 1},
       {.name = "receive, half full", .waiting = ringful / 2},
+      {.name = "receive, room for one", .waiting = ringful - 1},
       {.name = "receive, full", .waiting = ringful},
       {.name = "receive, wraps", .passed = ringful, .waiting = 1},
       {.name = "receive, full, sender asleep", .waiting = ringful, .other_waits = true},

@@ -17,7 +17,7 @@
 namespace bulkhead::crash {
 
 /// Longer than anything takes: who needs it has hung.
-inline constexpr std::chrono::seconds patience{10};
+inline constexpr std::chrono::seconds patience{50};
 
 /// Messages as a survivor expects them: number k has the size that `size_of` says.
 struct Stream {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/floors.hpp"
+#include "bench/report_page.hpp"
 #include "bench/suite.hpp"
 #include "bench/threads_suite.hpp"
 #include "bench/waiting_suite.hpp"
@@ -42,20 +43,30 @@ class Bench : public Verb {
         ->add_option("--json", json_,
                      "Write the rows as JSON to FILE; - is standard output, without the table")
         ->option_text("FILE");
+    command_
+        ->add_option("--report", report_,
+                     "Write a page with plots into FOLDER: index.html, and the rows as rows.json")
+        ->option_text("FOLDER");
+    command_->add_flag("--capabilities", capabilities_,
+                       "Instead: what each mechanism can do, a row each, from the library itself");
+    command_->get_option("--report")->excludes("--waiting")->excludes("--porthole");
   }
 
   bool chosen() const override { return command_->parsed(); }
 
   int run() override {
     if (porthole_) return run_beside("porthole-bench");
-    // Opened first: nobody waits for minutes to learn that the file cannot be written.
-    std::FILE* file = json_.empty() || json_ == "-" ? nullptr : std::fopen(json_.c_str(), "w");
-    if (!json_.empty() && json_ != "-" && !file) {
-      fmt::print(stderr,
-                 "bulkhead bench: open {}: {}; name a file in a folder that you may write to\n",
-                 json_, std::strerror(errno));
-      return 1;
+    if (capabilities_) {
+      print_capabilities();
+      return 0;
     }
+    // Opened first: nobody waits for minutes to learn that a file cannot be written.
+    std::FILE* const file = json_.empty() || json_ == "-" ? nullptr : open(json_);
+    if (!json_.empty() && json_ != "-" && !file) return 1;
+    std::FILE* page = nullptr;
+    std::FILE* rows = nullptr;
+    if (!report_.empty() && !open_report(page, rows)) return 1;
+    const bench::Surroundings here = bench::surroundings_here(BULKHEAD_VERSION, options_.quick);
     const bench::Suite suite = measure();
     for (const std::string& note : suite.notes) fmt::print(stderr, "bulkhead bench: {}\n", note);
     if (json_ == "-") {
@@ -63,10 +74,35 @@ class Bench : public Verb {
     } else {
       print(suite.rows);
     }
-    return file ? write(file, bench::to_json(suite.rows)) : 0;
+    bool written = file == nullptr || write(file, bench::to_json(suite.rows), json_);
+    if (page != nullptr) {
+      written = write(page, bench::to_html(suite, here), report_ + "/index.html") && written;
+      written = write(rows, bench::to_json(suite.rows), report_ + "/rows.json") && written;
+      if (written) fmt::print(stderr, "bulkhead bench: the report is {}/index.html\n", report_);
+    }
+    return written ? 0 : 1;
   }
 
  private:
+  /// Null when it cannot be written, which has been told then.
+  static std::FILE* open(const std::string& path) {
+    std::FILE* const file = std::fopen(path.c_str(), "w");
+    if (!file) {
+      fmt::print(stderr,
+                 "bulkhead bench: open {}: {}; name a file in a folder that you may write to\n",
+                 path, std::strerror(errno));
+    }
+    return file;
+  }
+
+  bool open_report(std::FILE*& page, std::FILE*& rows) const {
+    std::error_code error;
+    std::filesystem::create_directories(report_, error);
+    page = open(report_ + "/index.html");
+    if (page) rows = open(report_ + "/rows.json");
+    return page && rows;
+  }
+
   /// Becomes the program of that name in the command's folder, with the same options. Porthole is
   /// measured by one of its own, as it needs the engine.
   int run_beside(const char* name) const {
@@ -83,17 +119,19 @@ class Bench : public Verb {
     return 1;
   }
 
-  int write(std::FILE* file, const std::string& text) const {
+  static bool write(std::FILE* file, const std::string& text, const std::string& path) {
     const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    if (std::fclose(file) == 0 && written) return 0;
-    fmt::print(stderr, "bulkhead bench: write {}: {}; free some space or name another file\n",
-               json_, std::strerror(errno));
-    return 1;
+    if (std::fclose(file) == 0 && written) return true;
+    fmt::print(stderr, "bulkhead bench: write {}: {}; free some space or name another file\n", path,
+               std::strerror(errno));
+    return false;
   }
 
   CLI::App* command_;
   bench::SuiteOptions options_;
   std::string json_;
+  std::string report_;
+  bool capabilities_ = false;
   bool waiting_ = false;
   bool porthole_ = false;
   bool threads_ = false;

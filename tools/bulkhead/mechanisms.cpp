@@ -105,7 +105,7 @@ class Mechanisms : public Verb {
   bool chosen() const override { return command_->parsed(); }
 
   int run() override {
-    json_ ? print_json() : print_table();
+    json_ ? print_json() : print_capabilities();
     return 0;
   }
 
@@ -124,30 +124,31 @@ class Mechanisms : public Verb {
     fmt::print("{}\n", rows.dump(2));
   }
 
-  static void print_table() {
-    std::string line = fmt::format("{:9}  {:24}", "mechanism", "address");
-    for (const Column& column : columns) line += fmt::format("  {}", column.title);
-    fmt::print("{}\n", line);
-    for (const Mechanism mechanism : all_mechanisms) {
-      const Capabilities can = capabilities(mechanism);
-      line = fmt::format("{:9}  {:24}", to_string(mechanism), address_form(mechanism));
-      for (const Column& column : columns) {
-        line += fmt::format("  {:^{}}", can.*column.flag ? "yes" : "-",
-                            std::char_traits<char>::length(column.title));
-      }
-      fmt::print("{}{}\n", line, is_here(can) ? "" : "  (not in this build)");
-    }
-    fmt::print("\nlimits on this machine\n");
-    for (const Mechanism mechanism : all_mechanisms) {
-      fmt::print("{:9}  {}\n", to_string(mechanism), limits(mechanism));
-    }
-  }
-
   CLI::App* command_;
   bool json_ = false;
 };
 
 }  // namespace
+
+void print_capabilities() {
+  std::string line = fmt::format("{:9}  {:24}", "mechanism", "address");
+  for (const Column& column : columns) line += fmt::format("  {}", column.title);
+  fmt::print("{}\n", line);
+  for (const Mechanism mechanism : all_mechanisms) {
+    const Capabilities can = capabilities(mechanism);
+    line = fmt::format("{:9}  {:24}", to_string(mechanism), address_form(mechanism));
+    for (const Column& column : columns) {
+      line += fmt::format("  {:^{}}", can.*column.flag ? "yes" : "-",
+                          std::char_traits<char>::length(column.title));
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::print("{}{}\n", line, is_here(can) ? "" : "  (not in this build)");
+  }
+  fmt::print("\nlimits on this machine\n");
+  for (const Mechanism mechanism : all_mechanisms) {
+    fmt::print("{:9}  {}\n", to_string(mechanism), limits(mechanism));
+  }
+}
 
 std::unique_ptr<Verb> mechanisms_verb(CLI::App& app) { return std::make_unique<Mechanisms>(app); }
 

@@ -38,6 +38,9 @@ std::unique_ptr<Verb> map_verb(CLI::App& app);
 std::unique_ptr<Verb> mechanisms_verb(CLI::App& app);
 std::unique_ptr<Verb> relay_verb(CLI::App& app);
 
+/// What each mechanism can do, a row each: the table of the mechanisms verb, and of the bench's.
+void print_capabilities();
+
 /// The bench starts this program to measure the start of a program; such a one leaves here and now.
 void leave_if_started_by_bench(int argc, char** argv);
 

@@ -111,11 +111,16 @@ Result<void> LogWriter::make_segment(std::uint64_t first) {
   const auto header = SegmentHeader::create(first);
   BULKHEAD_TRY(os::write_at(file, 0, header.bytes(), aside));
   const bool durable = options_.sync != Sync::none;
-  if (durable) BULKHEAD_TRY(os::sync_data(file, aside));
+  if (durable) {
+    if (auto synced = os::sync_data(file, aside); !synced) return broken(synced.error());
+  }
   if (::rename(aside.c_str(), path.c_str()) != 0) {
     return fail(Error::from_errno(errno, {.operation = "make", .object = path}));
   }
-  if (durable) BULKHEAD_TRY(os::sync_folder(folder_));
+  if (durable) {
+    // It has its name: readers go on there, and this writer does not.
+    if (auto synced = os::sync_folder(folder_); !synced) return broken(synced.error());
+  }
   path_ = path;
   file_ = std::move(file);
   salt_ = header.salt;
@@ -152,6 +157,7 @@ Result<void> LogWriter::rotate() {
   }
   if (options_.sync != Sync::none) BULKHEAD_TRY(sync());
   if (auto made = make_segment(next_sequence_); !made) {
+    if (broken_) return made;
     if (auto undone = os::cut(file_, size_, path_); !undone) return broken(undone.error());
     return made;
   }

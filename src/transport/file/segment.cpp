@@ -84,7 +84,8 @@ Result<Bytes> Segment::bytes_at(std::uint64_t offset, std::size_t size) {
   if (offset < window_at_ || offset + size > window_at_ + window_size_) {
     if (!window_) window_ = std::make_unique_for_overwrite<std::byte[]>(window_bytes);
     forget();
-    window_size_ = BULKHEAD_TRY(os::read_at(file_, offset, {window_.get(), window_bytes}, path_));
+    window_size_ =
+        BULKHEAD_TRY(os::read_at_least(file_, offset, {window_.get(), window_bytes}, size, path_));
     window_at_ = offset;
   }
   const std::size_t from = static_cast<std::size_t>(offset - window_at_);

@@ -109,7 +109,10 @@ Result<std::size_t> MmapLink::send_many(std::span<const Bytes> messages, Deadlin
       if (done > 0 && later) return done;
       return fail(std::move(room).error());
     }
-    done += BULKHEAD_TRY(parts_.sender.send(messages.subspan(done)));
+    auto sent = parts_.sender.send(messages.subspan(done));
+    if (!sent && done > 0) return done;  // the next call meets what stood in the way
+    if (!sent) return sent;
+    done += *sent;
   }
   return done;
 }
@@ -118,6 +121,8 @@ Result<std::size_t> MmapLink::send_many(std::span<const Bytes> messages, Deadlin
 Result<bool> MmapLink::try_next(Message& into) {
   if (closed_) return fail(ErrorKind::closed);
   const bool over = ended_;
+  if (over && *end_ == ErrorKind::corrupt)
+    return fail(*end_);  // for ever, whatever stands there now
   auto got = parts_.receiver.next(into);
   if (got && *got) return got;
   if (over) return fail(*end_);

@@ -102,11 +102,15 @@ Result<void> RingSender::put_aside(Bytes message, std::uint64_t sequence) {
   const std::string path = aside_path(sequence);
   BULKHEAD_TRY(os::check_size_limit(message.size(), path));
   const Fd file = BULKHEAD_TRY(os::open_file(path, O_RDWR | O_CREAT | O_TRUNC));
-  auto written = os::write_at(file, 0, message, path);
-  if (written && options_.sync == Sync::each) written = os::sync_data(file, path);
-  if (!written) {
+  if (auto written = os::write_at(file, 0, message, path); !written) {
     ::unlink(path.c_str());
     return written;
+  }
+  if (options_.sync == Sync::each) {
+    if (auto synced = os::sync_data(file, path); !synced) {
+      ::unlink(path.c_str());
+      return broken(synced.error());
+    }
   }
   Aside aside;
   aside.size = message.size();

@@ -67,19 +67,25 @@ Result<void> Binding::bind_locked() {
     stays_.store(true, std::memory_order_relaxed);
   }
   make_room_in_socket();
-  auto sent = made ? control().send_hello(own_->capacity(), options_.trust, file_,
-                                          data_bell_->passing(), space_bell_->passing())
-                   : control().send_hello_without_memory(options_.trust);
-  file_.close();
-  // A peer that has gone may have left messages: they are to be had all the same.
-  if (!sent && sent.error() != ErrorKind::closed) {
-    drop_memory();
-    return sent;
-  }
   if (made) {
-    data_bell_->passed();
-    space_bell_->passed();
+    auto sent = control().send_hello(own_->capacity(), options_.trust, file_, data_bell_->passing(),
+                                     space_bell_->passing());
+    file_.close();
+    // A peer that has gone may have left messages: they are to be had all the same.
+    if (sent || sent.error() == ErrorKind::closed) {
+      data_bell_->passed();
+      space_bell_->passed();
+      bound_ = true;
+      return {};
+    }
+    // Too many descriptors under way, say.
+    drop_memory();
+    if (options_.needs.in_place) return sent;
+    // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
+    stays_.store(true, std::memory_order_relaxed);
   }
+  const auto sent = control().send_hello_without_memory(options_.trust);
+  if (!sent && sent.error() != ErrorKind::closed) return sent;
   bound_ = true;
   return {};
 }
@@ -130,7 +136,7 @@ Result<void> Binding::meet(Deadline deadline) {
   BULKHEAD_TRY(bind_locked());
   for (;;) {
     BULKHEAD_TRY(verdict_locked());
-    if (met_) return {};
+    if (met_) return hear_of_peers_memory();
     // One thread of this end polls; the other waits for what that one finds.
     if (polling_) {
       if (deadline == os::no_wait) return fail(ErrorKind::empty);
@@ -160,7 +166,7 @@ Result<void> Binding::attach_locked(PeerHello hello) {
     } else if (auto mapped = map_peer(hello); mapped) {
       // ORDER(shm.mapped.tell): release, though nothing is told but this; pairs with
       // ORDER(shm.mapped.look).
-      own_->words().mapped.store(1, std::memory_order_release);
+      own_->words().mapped.store(Mapped::yes, std::memory_order_release);
     } else if (mapped.error() == ErrorKind::corrupt) {
       return end_locked(std::move(mapped).error());
     } else {
@@ -183,7 +189,13 @@ Result<void> Binding::map_peer(PeerHello& hello) {
   return {};
 }
 
-/// The peer sees that we never map it, and does not move.
+/// What the peer came to know after its hello.
+Result<void> Binding::hear_of_peers_memory() {
+  const bool open = peer_ && !moved_in_ && !moved_out_;
+  if (!open || PeerWords{peer_->words()}.mapped() != Mapped::never_will_be) return {};
+  return stay("the other end cannot map our memory");
+}
+
 Result<void> Binding::stay(const char* cause) {
   if (options_.needs.in_place) {
     control().send_bye();
@@ -193,6 +205,9 @@ Result<void> Binding::stay(const char* cause) {
                         .cause = std::string{cause} + ", and ChannelOptions::needs has in_place",
                         .remedy = "give both memory, or let the channel stay on its socket"}});
   }
+  // For a peer that has mapped ours. ORDER(shm.mapped.tell): as in attach_locked(); pairs with
+  // ORDER(shm.mapped.look).
+  if (own_) own_->words().mapped.store(Mapped::never_will_be, std::memory_order_release);
   // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
   stays_.store(true, std::memory_order_relaxed);
   drop_memory();
@@ -202,7 +217,7 @@ Result<void> Binding::stay(const char* cause) {
 Result<bool> Binding::move_out() {
   const Lock lock{mutex_};
   BULKHEAD_TRY(verdict_locked());
-  if (!peer_ || !PeerWords{peer_->words()}.mapped()) return false;
+  if (!peer_ || PeerWords{peer_->words()}.mapped() != Mapped::yes) return false;
   if (writable_) BULKHEAD_TRY(writable_.add_bell(space_watch_->fd()));
   BULKHEAD_TRY(control().send_moved());
   moved_out_ = true;
@@ -245,6 +260,13 @@ Error Binding::why_gone() {
 bool Binding::peer_said_closed() const {
   const Lock lock{mutex_};
   return peer_ && PeerWords{peer_->words()}.closed();
+}
+
+bool Binding::may_be_in_memory() const {
+  const Lock lock{mutex_};
+  return moved_in_ || moved_out_ ||
+         (!stays_on_socket() &&
+          !(peer_ && PeerWords{peer_->words()}.mapped() == Mapped::never_will_be));
 }
 
 ShmWays Binding::ways() const {

@@ -12,7 +12,9 @@
 // STATE of its memory
 //   open    -> mapped    meet(): the peer's segment is mapped, and our word says so
 //   open    -> stays     bind(): no memory could be made; meet(): the peer has none, or it cannot
-//                        be mapped. For good, and with needs.in_place an end instead
+//                        be mapped, which our word says
+//   mapped  -> stays     meet() again: the peer's word says that it cannot map ours
+//                        For good; with needs.in_place an end instead
 // STATE of a direction, by its sender
 //   socket  -> memory    move_out() at the start of a message: mapped here, and the peer's word
 //                        says mapped: the packet `moved`, then the ring
@@ -82,6 +84,8 @@ class Binding {
     return stays_.load(std::memory_order_relaxed);
   }
   ShmWays ways() const;
+  /// False once it is known that no message will ever go through memory.
+  bool may_be_in_memory() const;
   /// What the socket's empty buffer holds of one message, at least.
   std::size_t socket_room() const noexcept { return socket_room_; }
 
@@ -130,6 +134,7 @@ class Binding {
   void make_room_in_socket() noexcept;
   Result<void> attach_locked(PeerHello hello);
   Result<void> map_peer(PeerHello& hello);
+  Result<void> hear_of_peers_memory();
   Result<void> stay(const char* cause);
   void drop_memory() noexcept;
   std::unexpected<Error> end_locked(Error reason);

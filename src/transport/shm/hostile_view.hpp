@@ -11,7 +11,8 @@
 //   rang_*_at    clamped by WaitPolicy: moves how long this side spins, within bounds.
 //   cpu          compared only: whether this side yields or spins, both bounded.
 //   closed       looked at when the link has ended anyway, or to end it: the peer's right.
-//   mapped       looked at until it is set once: it then receives from memory what it may not see.
+//   mapped       looked at until it is set once: whether it receives from memory what it may not see,
+//                or everything over the socket.
 #pragma once
 
 #include <cstddef>
@@ -79,10 +80,10 @@ class PeerWords {
     // ORDER(shm.closed.tell).
     return words_->closed.load(std::memory_order_acquire) != 0;
   }
-  bool mapped() const noexcept {
-    // ORDER(shm.mapped.look): acquire, though nothing is read by it: not needed more often than
-    // once a message on the socket; pairs with ORDER(shm.mapped.tell).
-    return words_->mapped.load(std::memory_order_acquire) != 0;
+  std::uint32_t mapped() const noexcept {
+    // ORDER(shm.mapped.look): acquire, though nothing but the word is read for it: it is looked at
+    // once a call on the socket; pairs with ORDER(shm.mapped.tell).
+    return words_->mapped.load(std::memory_order_acquire);
   }
 
  private:

@@ -56,7 +56,8 @@ static_assert(offsetof(Header, layout_hash) == 8 && offsetof(Header, capacity) =
 ///   280  rang_space_at  the same for the peer's sender
 ///   288  cpu            1 + the processor on which this end last waited; 0: not known
 ///   292  closed         1: closed in good order
-///   296  mapped         1: the peer's segment is mapped here, so that it may publish in memory
+///   296  mapped         1: the peer's segment is mapped here, so that it may publish in memory;
+///                       2: it will never be, and messages stay on the socket
 struct Words {
   alignas(128) std::atomic<std::uint64_t> tail;
   alignas(128) std::atomic<std::uint64_t> head;
@@ -80,6 +81,9 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free &&
               sizeof(std::atomic<std::uint64_t>) == 8);
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
               sizeof(std::atomic<std::uint32_t>) == 4);
+
+/// What Words::mapped says; anything else says nothing.
+enum Mapped : std::uint32_t { not_yet = 0, yes = 1, never_will_be = 2 };
 
 /// One 64-bit word: `size` bytes of what follows it in its low half, flags in its high half.
 ///

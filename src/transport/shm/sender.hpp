@@ -104,7 +104,6 @@ class Sender {
   Result<MutableBytes> lend_aside(std::size_t size, Deadline deadline);
 
   Binding* binding_;
-  PacketSender packets_;
   std::optional<RingWriter> writer_;  // once it has moved to memory
   std::optional<Sleeper> sleeper_;    // with it
   std::optional<Error> end_;          // for this half: the other may still have messages to receive
@@ -112,7 +111,9 @@ class Sender {
   std::uint32_t lent_ = 0;            // size of the loan that is out
   bool ready_ = false;                // in memory, no loan is out, no end
   bool loan_out_ = false;
+  // Of the socket's part, behind what the hot path looks at.
   bool lent_aside_ = false;
+  PacketSender packets_;
   Message aside_;
   Deadline aside_deadline_ = Deadline::never();
 };

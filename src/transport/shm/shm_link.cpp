@@ -55,7 +55,7 @@ class ShmLink final : public Link {
   Mechanism mechanism() const noexcept override { return Mechanism::shm; }
   Capabilities capabilities() const noexcept override {
     Capabilities able = shm_mechanism.capabilities;
-    able.in_place = !binding_.stays_on_socket();
+    able.in_place = binding_.may_be_in_memory();
     return able;
   }
   ShmWays ways() const { return binding_.ways(); }

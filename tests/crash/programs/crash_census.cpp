@@ -2,7 +2,7 @@
 //
 // The census of deaths: every operation of every mechanism, killed at its places (deaths.hpp).
 //   crash_census                 the sample that fits CI, with a death in every state
-//   crash_census --every         at every instruction; BULKHEAD_SOAK above 1 means the same
+//   crash_census --every         at every instruction; BULKHEAD_SOAK: so many times as many deaths
 //   crash_census --only TEXT     operations whose name contains it; may be repeated
 //   crash_census --list          their names
 // Prints a table, and into crash-census.txt in the present folder as well. Its last line is
@@ -31,16 +31,18 @@ struct Wish {
   std::vector<std::string> only;
   bool list = false;
 
-  bool wants(const Operation& operation) const {
+  bool wants(const std::string& name) const {
     return only.empty() || std::ranges::any_of(only, [&](const std::string& part) {
-             return operation.name.find(part) != std::string::npos;
+             return name.find(part) != std::string::npos;
            });
   }
+  bool thorough() const { return how.every || how.deaths > Thoroughness{}.deaths; }
+  bool wants(const Operation& operation) const { return wants(operation.name); }
 };
 
 Wish read(int argc, char** argv) {
   Wish wish;
-  wish.how.every = bulkhead::test::soaked(1) > 1;
+  wish.how.deaths *= static_cast<std::size_t>(bulkhead::test::soaked(1));
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     if (argument == "--every") wish.how.every = true;
@@ -63,10 +65,22 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
       std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
   };
   const Thoroughness how{
-      .deaths = 0, .every = false, .stride = wish.how.every ? std::size_t{1} : std::size_t{12}};
+      .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : std::size_t{12}};
   for (const auto& [first, recovery] : pairs) {
     if (!wish.wants(named(all, first))) continue;
     outcomes.push_back(explore_recovery(named(all, first), named(all, recovery), how));
+    print_row(std::cout, outcomes.back());
+    std::cout.flush();
+  }
+}
+
+/// Two that die, or nearly.
+void take_pairs(const Wish& wish, std::vector<Outcome>& outcomes) {
+  Thoroughness how{.deaths = 0, .every = false, .stride = 2};
+  if (wish.thorough()) how = {.deaths = wish.how.every ? 400 : wish.how.deaths / 4};
+  for (const auto& pairing : pairings()) {
+    if (!wish.wants(pairing.name)) continue;
+    outcomes.push_back(explore_pair(pairing, how));
     print_row(std::cout, outcomes.back());
     std::cout.flush();
   }
@@ -81,6 +95,7 @@ std::vector<Outcome> take(const Wish& wish) {
     print_row(std::cout, outcomes.back());
     std::cout.flush();
   }
+  take_pairs(wish, outcomes);
   take_nested(wish, outcomes);
   return outcomes;
 }

@@ -4,10 +4,8 @@
 // the lock that a live process would need to make them (names.hpp), so none can be made meanwhile;
 // then the lock file, and the record last: whoever is killed on the way leaves the record.
 #include <algorithm>
-#include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
-#include <optional>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -15,9 +13,10 @@
 
 #include <bulkhead/names.hpp>
 
-#include "os/named_thing.hpp"
 #include "os/names.hpp"
+#include "os/recorded_names.hpp"
 #include "os/syscall.hpp"
+#include "transport/mechanism.hpp"
 
 namespace bulkhead {
 namespace {
@@ -26,63 +25,6 @@ using namespace os;
 using State = OwnedName::State;
 using Do = NamedThing::Do;
 using Names = std::vector<OwnedName>;
-
-constexpr std::size_t longest_record = 1 << 20;
-
-struct Record {
-  std::string mechanism;
-  pid_t owner = 0;
-  std::string lock;  // of the first thing
-  std::vector<NamedThing> things;
-};
-
-std::optional<Named> kind_of(std::string_view word) {
-  if (word == "socket") return Named::socket;
-  if (word == "fifo") return Named::fifo;
-  if (word == "queue") return Named::queue;
-  if (word == "key") return Named::key;
-  return std::nullopt;
-}
-
-void take_entry(Record& record, std::string_view what, std::string_view value) {
-  if (what == "mechanism") {
-    record.mechanism = value;
-  } else if (what == "owner") {
-    std::from_chars(value.data(), value.data() + value.size(), record.owner);
-  } else if (what == "lock") {
-    record.lock = value;
-  } else if (what == "made") {
-    if (!record.things.empty()) record.things.back().made = value;
-  } else if (const auto kind = kind_of(what)) {
-    record.things.push_back({*kind, std::string{value}, {}});
-  }
-}
-
-/// Whatever is not complete is not there.
-Record parse(std::string_view text) {
-  Record record;
-  for (std::size_t end = 0; (end = text.find('\0')) != text.npos; text.remove_prefix(end + 1)) {
-    const std::string_view entry = text.substr(0, end);
-    const auto space = entry.find(' ');
-    if (space != entry.npos) take_entry(record, entry.substr(0, space), entry.substr(space + 1));
-  }
-  return record;
-}
-
-std::string content(FdView file) {
-  std::string text(longest_record, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const auto got = retry_eintr([&] {
-      return ::pread(file.native(), text.data() + size, text.size() - size,
-                     static_cast<off_t>(size));
-    });
-    if (got <= 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  text.resize(size);
-  return text;
-}
 
 std::vector<std::string> files_in(const std::string& folder, std::string_view ending) {
   std::vector<std::string> found;
@@ -98,12 +40,39 @@ std::vector<std::string> files_in(const std::string& folder, std::string_view en
   return found;
 }
 
-OwnedName about(const Record& record, const NamedThing& thing, State state, std::string why = {}) {
+OwnedName about(const RecordedNames& record, const NamedThing& thing, State state,
+                std::string why = {}) {
   return {record.mechanism, thing.name, record.owner, state, std::move(why)};
 }
 
+using LeftByClients = std::vector<NamedThing>;
+
+/// What clients left at this listener's names that died before it took them in.
+LeftByClients left_by_clients(const RecordedNames& record, Do what, bool listener_lives) {
+  LeftByClients all;
+  for (const auto* entry : transport::mechanisms) {
+    if (entry->left_by_clients == nullptr || to_string(entry->mechanism) != record.mechanism)
+      continue;
+    for (const NamedThing& thing : record.things) {
+      auto left = entry->left_by_clients(thing.name, what, listener_lives);
+      std::move(left.begin(), left.end(), std::back_inserter(all));
+    }
+  }
+  return all;
+}
+
+/// They have no record of their own, and who made them is not known.
+void take_away(const RecordedNames& record, const LeftByClients& left, Do what, Names& told) {
+  for (const NamedThing& thing : left) {
+    const auto verdict = thing.take_away(what);
+    if (!verdict || *verdict != NamedThing::Verdict::removed) continue;  // somebody else does it
+    const State state = what == Do::look ? State::stale : State::removed;
+    told.push_back({record.mechanism, thing.name, 0, state, {}});
+  }
+}
+
 /// The names of a live process. Not those that it has not made yet.
-void tell_live(const Record& record, Names& told) {
+void tell_live(const RecordedNames& record, Names& told) {
   for (const NamedThing& thing : record.things) {
     if (!identity_of(thing.kind, thing.name).empty()) {
       told.push_back(about(record, thing, State::live));
@@ -112,8 +81,9 @@ void tell_live(const Record& record, Names& told) {
 }
 
 /// Nothing is left to do for this record.
-bool take_things_away(const Record& record, Do what, Names& told) {
+bool take_things_away(const RecordedNames& record, Do what, Names& told) {
   bool done = true;
+  const auto left = left_by_clients(record, what, false);
   for (const NamedThing& thing : record.things) {
     const auto verdict = thing.take_away(what);
     if (!verdict) {
@@ -125,6 +95,7 @@ bool take_things_away(const Record& record, Do what, Names& told) {
       told.push_back(about(record, thing, State::kept, "something else has that name now"));
     }
   }
+  take_away(record, left, what, told);
   return done;
 }
 
@@ -136,7 +107,7 @@ bool folder_of_is_gone(const std::string& path) {
          (errno == ENOENT || errno == ENOTDIR);
 }
 
-bool clean_dead(const Record& record, Names& told) {
+bool clean_dead(const RecordedNames& record, Names& told) {
   if (record.lock.empty() || record.things.empty())
     return take_things_away(record, Do::remove, told);
   if (folder_of_is_gone(record.lock)) return true;
@@ -144,7 +115,7 @@ bool clean_dead(const Record& record, Names& told) {
   if (lock) return take_things_away(record, Do::remove, told);
   if (lock.error() == ErrorKind::exists) {
     // A live process took the name over; of the dead one's others, nobody.
-    Record rest = record;
+    RecordedNames rest = record;
     if (!rest.things.empty()) rest.things.erase(rest.things.begin());
     return take_things_away(rest, Do::remove, told);
   }
@@ -161,12 +132,14 @@ void visit_record(const std::string& path, Do what, Names& told) {
   struct stat named{};
   if (!file || ::fstat(file.native(), &held) != 0 || !S_ISREG(held.st_mode)) return;
   if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
-    if (what == Do::look) tell_live(parse(content(file)), told);
+    const RecordedNames record = read_names(file);
+    if (what == Do::look) tell_live(record, told);
+    take_away(record, left_by_clients(record, what, true), what, told);
     return;
   }
   const bool still_there = ::lstat(path.c_str(), &named) == 0 && named.st_ino == held.st_ino;
   if (!still_there) return;  // its owner dropped it, or another cleaner did
-  const Record record = parse(content(file));
+  const RecordedNames record = read_names(file);
   if (what == Do::look) {
     static_cast<void>(take_things_away(record, Do::look, told));
   } else if (clean_dead(record, told)) {
