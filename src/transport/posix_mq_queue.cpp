@@ -272,6 +272,13 @@ uid_t owner_of(FdView queue) noexcept {
 
 Result<Fd> make_watcher() {
   Fd watcher = Fd::adopt(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!watcher && errno == ENOSYS) {
+    return fail(ErrorKind::unsupported,
+                {.operation = "make",
+                 .object = "inotify descriptor",
+                 .cause = "this kernel or sandbox has no inotify(7), which tells who uses a queue",
+                 .remedy = "use another mechanism"});
+  }
   if (!watcher) {
     return os::failed("make", "inotify descriptor",
                       "close some channels, or raise /proc/sys/fs/inotify/max_user_instances");

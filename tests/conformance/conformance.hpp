@@ -12,12 +12,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <fcntl.h>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <ostream>
 #include <string>
+#include <sys/file.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -430,6 +432,19 @@ template <class R> testing::AssertionResult fails(const R& result, ErrorKind kin
 }
 
 class Conformance : public testing::TestWithParam<Row> {
+  /// All processes of a user share one limit of POSIX queues (RLIMIT_MSGQUEUE), and a queue is made
+  /// smaller when little of it is left: one test at a time, whoever runs it.
+  struct QueueTurn {
+    Fd file;
+
+    explicit QueueTurn(Mechanism mechanism) {
+      if (mechanism != Mechanism::posix_mq) return;
+      file = Fd::adopt(::open("/proc/sys/fs/mqueue/msg_max", O_RDONLY | O_CLOEXEC));
+      if (file) static_cast<void>(::flock(file.native(), LOCK_EX));
+    }
+  };
+  QueueTurn queue_turn_{GetParam().mechanism};
+
  public:
   struct Ends {
     Channel here;
