@@ -131,6 +131,8 @@ struct PoolOptions {
   std::chrono::milliseconds cancel_grace = std::chrono::milliseconds(100);
   Sandbox sandbox = sandbox::none;
   Initializer initializer = {};
+  /// For a worker's role to begin, and again for its initializer.
+  std::chrono::milliseconds start_limit = std::chrono::seconds(10);
   /// A worker is replaced after this many tasks, and when its resident memory has reached that many
   /// bytes; 0: never.
   std::uint64_t recycle_after_tasks = 0;
