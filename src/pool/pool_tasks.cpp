@@ -185,8 +185,12 @@ Result<void> PoolState::send(Worker& worker, Task& task) {
 void PoolState::begin_front(Worker& worker) {
   worker.front_until = never;
   worker.cancel_until = never;
-  if (worker.open.empty() || worker.open.front() == nullptr) return;
-  const auto limit = worker.open.front()->time_limit;
+  if (worker.open.empty()) return;
+  // What nobody wants any more is declined at once, or at least not worth a long wait: a worker that
+  // is stopped there must not stay on the books for ever.
+  const auto* task = worker.open.front().get();
+  const std::chrono::nanoseconds unwanted = options.start_limit;
+  const auto limit = task != nullptr ? task->time_limit : std::min(options.time_limit, unwanted);
   if (limit != no_time_limit) worker.front_until = Deadline{limit};
 }
 

@@ -228,6 +228,7 @@ void PoolState::recycle_if_due(Worker& worker) {
 }
 
 void PoolState::retire(Worker& worker) {
+  worker.last_serial = serial_;
   worker.stage = Worker::Stage::leaving;
   worker.leave_until = Deadline{time_to_leave};
   if (worker.watched) {
@@ -239,6 +240,7 @@ void PoolState::retire(Worker& worker) {
 
 void PoolState::kill(Worker& worker, std::string why) {
   if (worker.stage == Worker::Stage::dying) return;
+  if (worker.lives()) worker.last_serial = serial_;
   worker.stage = Worker::Stage::dying;
   worker.front_until = worker.cancel_until = worker.leave_until = never;
   worker.killed_by_us = true;
