@@ -20,3 +20,7 @@ target_compile_definitions(bulkhead_command PRIVATE BULKHEAD_VERSION="${PROJECT_
 target_include_directories(bulkhead_command PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(bulkhead_command PRIVATE
   bulkhead_static bulkhead_flags CLI11::CLI11 fmt::fmt nlohmann_json::nlohmann_json)
+
+# What a Pool costs beside its peers, in a program of its own: its roles and theirs take turns.
+add_executable(bulkhead_pool_bench EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/pool/main.cpp)
+target_link_libraries(bulkhead_pool_bench PRIVATE bulkhead_static bulkhead_flags)

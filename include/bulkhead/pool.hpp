@@ -113,6 +113,11 @@ enum class Scheduling : std::uint8_t {
 
 /// A function that each worker runs once before its first task, made by initializer<f>(arguments...).
 struct Initializer {
+  // A constructor of its own: GCC 12 warns of what it takes for uninitialised in nested aggregates.
+  Initializer() noexcept {}
+  Initializer(detail::InitializerEntry function, Arguments values) noexcept
+      : entry(function), arguments(std::move(values)) {}
+
   detail::InitializerEntry entry = nullptr;
   Arguments arguments = {};
 };
