@@ -293,6 +293,7 @@ TEST(pool_faults, many_more_workers_than_cpus_do_their_work) {
 }
 
 void sleep_some(int number) {
+  // Not synchronisation: a task that takes some time.
   const timespec time{.tv_sec = 0, .tv_nsec = (number % 7) * 100'000};
   ::nanosleep(&time, nullptr);
 }

@@ -125,8 +125,9 @@ TEST(snippet, a_folder_of_pictures_is_worked_on_in_parallel_and_a_bad_one_is_nam
   const Elsewhere there{folder};
   const std::string told = thumbnails_of(folder);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_EQ(told,
-            "a.png is good\nb.png: poisoned: SIGSEGV twice, saved as crashes/b.png\nc.png is good\n");
+  EXPECT_EQ(
+      told,
+      "a.png is good\nb.png: poisoned: SIGSEGV twice, saved as crashes/b.png\nc.png is good\n");
 #endif
   EXPECT_NE(told.find("b.png: poisoned: "), told.npos) << told;
   EXPECT_TRUE(std::filesystem::exists(folder / "crashes" / "b.png"));

@@ -87,6 +87,11 @@ Deadline PoolState::next_time() {
 }
 
 void PoolState::check_times() {
+  const auto is_timed = [](const Worker& worker) {
+    return worker.starting || !worker.front_until.is_never() || !worker.cancel_until.is_never() ||
+           !worker.leave_until.is_never();
+  };
+  if (std::ranges::none_of(workers, is_timed)) return;
   const Deadline now{Clock::now()};
   for (auto at = workers.begin(); at != workers.end();) {
     Worker& worker = *at++;  // it may leave the books

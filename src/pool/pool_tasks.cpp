@@ -78,7 +78,9 @@ PoolState::TaskPointer PoolState::submit(Request request, Group* group, void* ow
     return task;
   }
   schedule.add(task);
-  step();
+  // A lone task goes at once; while all have work, many are handed out together.
+  const auto idle = [](const Worker& worker) { return worker.takes_tasks() && !worker.is_busy(); };
+  if (std::ranges::any_of(workers, idle) || wants_worker()) step();
   return task;
 }
 
@@ -116,6 +118,8 @@ void PoolState::hand_out() {
 }
 
 bool PoolState::fill(Worker& worker, std::size_t most) {
+  // Short tasks are sent in lots: one at a time would wake the worker for each.
+  if (most > 2 && worker.open.size() > most / 2) return true;
   while (worker.takes_tasks() && worker.open.size() < most) {
     auto task = schedule.next(worker.serial);
     if (!task) return schedule.has_next(serial_ + 1);
