@@ -5,6 +5,11 @@
 # What a folder's example needs beyond the library, as pkg-config modules.
 set(BULKHEAD_EXAMPLE_isolate_NEEDS libpng libjpeg libwebp libwebpdemux)
 set(BULKHEAD_EXAMPLE_isolate_PACKAGES GIF)
+# The thumbnails are those of the decoders of isolate.
+set(BULKHEAD_EXAMPLE_thumbnails_NEEDS ${BULKHEAD_EXAMPLE_isolate_NEEDS})
+set(BULKHEAD_EXAMPLE_thumbnails_PACKAGES ${BULKHEAD_EXAMPLE_isolate_PACKAGES})
+bulkhead_glob(BULKHEAD_EXAMPLE_thumbnails_SOURCES ${PROJECT_SOURCE_DIR}/examples/isolate/*.cpp)
+list(FILTER BULKHEAD_EXAMPLE_thumbnails_SOURCES EXCLUDE REGEX "/(main|sheet|left_behind|make_images)\\.cpp$")
 
 function(bulkhead_example name)
   set(libraries)
@@ -33,7 +38,7 @@ function(bulkhead_example name)
   endforeach()
   set(sources ${ARGN})
   list(REMOVE_ITEM sources ${makers})
-  add_executable(${name} ${sources})
+  add_executable(${name} ${sources} ${BULKHEAD_EXAMPLE_${name}_SOURCES})
   target_link_libraries(${name} PRIVATE bulkhead_static bulkhead_flags ${libraries})
 endfunction()
 

@@ -47,3 +47,7 @@ if(COMMAND bulkhead_test)
     target_link_libraries(map_tests PRIVATE bulkhead_map)
   endif()
 endif()
+
+# What a Pool costs beside its peers, in a program of its own: its roles and theirs take turns.
+add_executable(bulkhead_pool_bench EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/pool/main.cpp)
+target_link_libraries(bulkhead_pool_bench PRIVATE bulkhead_static bulkhead_flags)

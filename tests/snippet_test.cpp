@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The first program of docs/snippets.md, as it stands there: the role and the lines of main are the
-// same; only where the PNG comes from and where the image goes is the test's.
+// The first and the third program of docs/snippets.md, as they stand there: the role and the lines of
+// main are the same; only where pictures come from and where they go is the test's.
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <iostream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <bulkhead/bulkhead.hpp>
+
+#include "support/census.hpp"
 
 namespace {
 
@@ -70,6 +75,62 @@ TEST(snippet, a_crash_comes_back_as_a_sentence_that_says_how) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_TRUE(told.ends_with(") died: SIGSEGV at 0x10")) << told;
 #endif
+}
+
+/// What is called bad is its undoing.
+Image thumbnail(const std::filesystem::path& file) {
+  std::ifstream in{file};
+  std::string text;
+  in >> text;
+  if (text == "bad") std::raise(SIGSEGV);
+  return {{1, 1}, text};
+}
+
+std::vector<std::filesystem::path> files_in(const std::string& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const char* name : {"a.png", "b.png", "c.png"}) files.push_back(folder + "/" + name);
+  return files;
+}
+
+/// Changes to a folder of the test's own, as `crashes` is made where the program runs.
+class Elsewhere {
+ public:
+  explicit Elsewhere(const std::filesystem::path& folder) { std::filesystem::current_path(folder); }
+  Elsewhere(const Elsewhere&) = delete;
+  ~Elsewhere() { std::filesystem::current_path(before_); }
+
+ private:
+  std::filesystem::path before_ = std::filesystem::current_path();
+};
+
+std::string thumbnails_of(const std::string& folder) {
+  std::ostringstream out;
+  const auto save = [&](const std::filesystem::path& file, const Image& image) {
+    out << file.filename().string() << " is " << image.pixels << '\n';
+  };
+  // clang-format off
+  Pool pool{{.workers = 8, .time_limit = 10s, .sandbox = sandbox::read_only(folder)}};
+  for (auto& [file, image] : pool.map<thumbnail>(files_in(folder)))
+    if (image) save(file, *image);
+    else out << file.filename().string() << ": " << image.error() << '\n';   // b.png: poisoned: SIGSEGV twice, saved as crashes/b.png
+  // clang-format on
+  return out.str();
+}
+
+TEST(snippet, a_folder_of_pictures_is_worked_on_in_parallel_and_a_bad_one_is_named) {
+  const auto folder = test::temporary_folder();
+  for (const auto& file : files_in(folder)) {
+    std::ofstream{file} << (file.filename() == "b.png" ? "bad" : "good");
+  }
+  const Elsewhere there{folder};
+  const std::string told = thumbnails_of(folder);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_EQ(
+      told,
+      "a.png is good\nb.png: poisoned: SIGSEGV twice, saved as crashes/b.png\nc.png is good\n");
+#endif
+  EXPECT_NE(told.find("b.png: poisoned: "), told.npos) << told;
+  EXPECT_TRUE(std::filesystem::exists(folder / "crashes" / "b.png"));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The async_ forms of Channel, Listener and Process, for Asio. The one public header that needs
+// The async_ forms of Channel, Listener, Process and Future, for Asio. The one public header that needs
 // Asio's executors and I/O objects; include it where an async_ form is used, and nowhere else.
 //
 //   asio::awaitable<void> answer(Channel& channel) {
@@ -42,6 +42,7 @@
 #include <bulkhead/detail/channel/async_work.hpp>
 #include <bulkhead/detail/process_work.hpp>
 #include <bulkhead/listener.hpp>
+#include <bulkhead/pool.hpp>
 #include <bulkhead/process.hpp>
 
 namespace bulkhead::detail {
@@ -187,6 +188,10 @@ template <class Token> auto Listener::async_accept(Deadline deadline, Token&& to
 
 template <class Token> auto Process::async_wait(Token&& token) {
   return detail::start_operation(detail::Ending{*this}, never, std::forward<Token>(token));
+}
+
+template <class T> template <class Token> auto Future<T>::async_get(Token&& token) {
+  return detail::start_operation(detail::FutureWork<T>{*this}, never, std::forward<Token>(token));
 }
 
 }  // namespace bulkhead

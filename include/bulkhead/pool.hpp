@@ -113,6 +113,11 @@ enum class Scheduling : std::uint8_t {
 
 /// A function that each worker runs once before its first task, made by initializer<f>(arguments...).
 struct Initializer {
+  // A constructor of its own: GCC 12 warns of what it takes for uninitialised in nested aggregates.
+  Initializer() noexcept {}
+  Initializer(detail::InitializerEntry function, Arguments values) noexcept
+      : entry(function), arguments(std::move(values)) {}
+
   detail::InitializerEntry entry = nullptr;
   Arguments arguments = {};
 };
@@ -131,6 +136,8 @@ struct PoolOptions {
   std::chrono::milliseconds cancel_grace = std::chrono::milliseconds(100);
   Sandbox sandbox = sandbox::none;
   Initializer initializer = {};
+  /// For a worker's role to begin, and again for its initializer.
+  std::chrono::milliseconds start_limit = std::chrono::seconds(10);
   /// A worker is replaced after this many tasks, and when its resident memory has reached that many
   /// bytes; 0: never.
   std::uint64_t recycle_after_tasks = 0;

@@ -48,7 +48,7 @@ void PoolState::charge(TaskPointer task, Worker& worker, const Exit& exit) {
   task->exits.push_back(exit);
   switch (pool::verdict(*task)) {
     case Verdict::again:
-      task->after_worker = serial_;
+      task->after_worker = worker.last_serial != 0 ? worker.last_serial : serial_;
       return schedule.add(std::move(task));
     case Verdict::again_alone:
       task->memory_limit = 2 * effective_memory(*task);

@@ -71,7 +71,7 @@ void PoolState::handle(std::uint64_t key) {
   }
 }
 
-Deadline PoolState::next_time() const {
+Deadline PoolState::next_time() {
   Deadline next = never;
   for (const Worker& worker : workers) {
     next = earlier(next, worker.front_until);
@@ -79,13 +79,19 @@ Deadline PoolState::next_time() const {
     next = earlier(next, worker.leave_until);
     if (worker.starting) next = earlier(next, worker.starting->deadline());
   }
-  const bool wants_more = living() < target && open_tasks > given_tasks;
-  if (wants_more && !next_start_.expired()) next = earlier(next, next_start_);
+  if (wants_worker() || schedule.special() != nullptr) {
+    if (!next_start_.expired()) return earlier(next, next_start_);
+    if (wants_worker() && !broken) return os::no_wait;  // one is started a step
+  }
   return next;
 }
 
 void PoolState::check_times() {
-  if (next_time().is_never()) return;
+  const auto is_timed = [](const Worker& worker) {
+    return worker.starting || !worker.front_until.is_never() || !worker.cancel_until.is_never() ||
+           !worker.leave_until.is_never();
+  };
+  if (std::ranges::none_of(workers, is_timed)) return;
   const Deadline now{Clock::now()};
   for (auto at = workers.begin(); at != workers.end();) {
     Worker& worker = *at++;  // it may leave the books
@@ -101,7 +107,8 @@ void PoolState::check_times() {
     } else if (worker.cancel_until <= now) {
       kill(worker, "it did not heed being cancelled");
     } else if (worker.leave_until <= now) {
-      kill(worker, "it did not leave");
+      kill(worker, worker.stage == Worker::Stage::leaving ? "it did not leave"
+                                                          : "it did not get ready in time");
     }
   }
 }

@@ -91,7 +91,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void look();
   void handle(std::uint64_t key);
   void check_times();
-  Deadline next_time() const;
+  Deadline next_time();
   void wait_for_news(Deadline deadline);
   Worker* lone_worker();
   bool spin();
@@ -121,6 +121,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void poison(Task& task, const std::string& who);
 
   // pool_workers.cpp
+  bool wants_worker();
   void keep_up_numbers();
   void start_one(bool special, std::uint64_t memory_limit);
   Result<void> start(Worker& worker);

@@ -78,7 +78,9 @@ PoolState::TaskPointer PoolState::submit(Request request, Group* group, void* ow
     return task;
   }
   schedule.add(task);
-  step();
+  // A lone task goes at once; while all have work, many are handed out together.
+  const auto idle = [](const Worker& worker) { return worker.takes_tasks() && !worker.is_busy(); };
+  if (std::ranges::any_of(workers, idle) || wants_worker()) step();
   return task;
 }
 
@@ -116,6 +118,8 @@ void PoolState::hand_out() {
 }
 
 bool PoolState::fill(Worker& worker, std::size_t most) {
+  // Short tasks are sent in lots: one at a time would wake the worker for each.
+  if (most > 2 && worker.open.size() > most / 2) return true;
   while (worker.takes_tasks() && worker.open.size() < most) {
     auto task = schedule.next(worker.serial);
     if (!task) return schedule.has_next(serial_ + 1);
@@ -185,8 +189,12 @@ Result<void> PoolState::send(Worker& worker, Task& task) {
 void PoolState::begin_front(Worker& worker) {
   worker.front_until = never;
   worker.cancel_until = never;
-  if (worker.open.empty() || worker.open.front() == nullptr) return;
-  const auto limit = worker.open.front()->time_limit;
+  if (worker.open.empty()) return;
+  // What nobody wants any more is declined at once, or at least not worth a long wait: a worker that
+  // is stopped there must not stay on the books for ever.
+  const auto* task = worker.open.front().get();
+  const std::chrono::nanoseconds unwanted = options.start_limit;
+  const auto limit = task != nullptr ? task->time_limit : std::min(options.time_limit, unwanted);
   if (limit != no_time_limit) worker.front_until = Deadline{limit};
 }
 

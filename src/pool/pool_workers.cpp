@@ -99,12 +99,15 @@ std::size_t PoolState::living() const {
       workers, [](const Worker& worker) { return worker.lives() && !worker.special; }));
 }
 
-void PoolState::keep_up_numbers() {
-  if (!all_at_once && open_tasks == 0) return;
+bool PoolState::wants_worker() {
+  if (!all_at_once && open_tasks == 0) return false;
   // An attempt that has to go to a younger worker may need one although others are idle.
   const bool all = all_at_once || schedule.has_next(serial_ + 1);
-  const std::size_t wanted = all ? target : std::min<std::size_t>(target, open_tasks);
-  if (living() < wanted) start_one(false, 0);
+  return living() < (all ? target : std::min<std::size_t>(target, open_tasks));
+}
+
+void PoolState::keep_up_numbers() {
+  if (wants_worker()) start_one(false, 0);
 }
 
 void PoolState::start_one(bool special, std::uint64_t memory_limit) {
@@ -127,7 +130,10 @@ Result<void> PoolState::start(Worker& worker) {
         BULKHEAD_TRY(process::offset_of(pool::as_role(options.initializer.entry)));
   }
   BULKHEAD_TRY(orders.publish());
-  SpawnOptions spawn{.name = options.name, .sandbox = options.sandbox, .output = options.output};
+  SpawnOptions spawn{.name = options.name,
+                     .sandbox = options.sandbox,
+                     .output = options.output,
+                     .start_limit = options.start_limit};
   // A limit of memory alone makes nobody a stranger.
   spawn.trust = options.sandbox.confines() ? Trust::untrusted : Trust::equal;
   const auto limit = worker.memory_limit != 0 ? worker.memory_limit : options.memory_limit;
@@ -149,7 +155,10 @@ void PoolState::start_failed(const std::string& why) {
   log("a worker could not start: " + why);
   const auto times = std::min(failed_starts_++, 6u);
   next_start_ = Deadline{first_backoff * (1 << times)};
-  if (failed_starts_ < most_failed_starts || living() > 0) return;
+  // Those that are on their way may fail for the same reason.
+  if (failed_starts_ < most_failed_starts || std::ranges::any_of(workers, &Worker::is_ready)) {
+    return;
+  }
   broken = Error{ErrorKind::exhausted,
                  {.operation = "start",
                   .object = "workers of the pool",
@@ -175,6 +184,7 @@ void PoolState::began(Worker& worker) {
   worker.process = *std::move(made);
   worker.starting.reset();
   worker.stage = Worker::Stage::waking;
+  worker.leave_until = Deadline{options.start_limit};
   ++statistics.workers_started;
   static_cast<void>(events->add(worker.process->pidfd(), worker.serial));
   if (auto readable = worker.link().readable()) {
@@ -202,6 +212,7 @@ void PoolState::greet(Worker& worker, Message& hello) {
   worker.status_page = *std::move(page);
   worker.status = pool::read_page<pool::Status>(*worker.status_page);
   worker.stage = Worker::Stage::ready;
+  worker.leave_until = never;
 }
 
 void PoolState::recycle_if_due(Worker& worker) {
@@ -217,6 +228,7 @@ void PoolState::recycle_if_due(Worker& worker) {
 }
 
 void PoolState::retire(Worker& worker) {
+  worker.last_serial = serial_;
   worker.stage = Worker::Stage::leaving;
   worker.leave_until = Deadline{time_to_leave};
   if (worker.watched) {
@@ -228,6 +240,7 @@ void PoolState::retire(Worker& worker) {
 
 void PoolState::kill(Worker& worker, std::string why) {
   if (worker.stage == Worker::Stage::dying) return;
+  if (worker.lives()) worker.last_serial = serial_;
   worker.stage = Worker::Stage::dying;
   worker.front_until = worker.cancel_until = worker.leave_until = never;
   worker.killed_by_us = true;

@@ -30,6 +30,9 @@ struct Worker {
 
   Stage stage = Stage::starting;
   std::uint64_t serial = 0;  ///< in the order of starting
+  /// The last serial when it left the living: its replacement has a later one, and so the attempt
+  /// that is due after it finds a worker.
+  std::uint64_t last_serial = 0;
   pid_t pid = 0;
   std::uint64_t memory_limit = 0;  ///< 0: the pool's
   bool special = false;            ///< for one task that needs a worker of its own

@@ -49,7 +49,11 @@ class Bench : public Verb {
         ->option_text("FOLDER");
     command_->add_flag("--capabilities", capabilities_,
                        "Instead: what each mechanism can do, a row each, from the library itself");
-    command_->get_option("--report")->excludes("--waiting")->excludes("--porthole");
+    command_->get_option("--report")
+        ->excludes("--waiting")
+        ->excludes("--porthole")
+        ->excludes("--threads");
+    command_->get_option("--threads")->excludes("--waiting");
   }
 
   bool chosen() const override { return command_->parsed(); }
@@ -84,6 +88,18 @@ class Bench : public Verb {
   }
 
  private:
+  bench::Suite measure() const {
+    if (waiting_) return bench::run_waiting(options_);
+    if (threads_) return bench::run_threads(options_);
+    return bench::run_suite(options_);
+  }
+
+  void print(const std::vector<bench::Row>& rows) const {
+    if (waiting_) return bench::print_waiting(stdout, rows);
+    if (threads_) return bench::print_threads(stdout, rows);
+    bench::print_table(stdout, rows);
+  }
+
   /// Null when it cannot be written, which has been told then.
   static std::FILE* open(const std::string& path) {
     std::FILE* const file = std::fopen(path.c_str(), "w");

@@ -290,8 +290,8 @@ template <auto Function, class... A> auto Pool::submit(TaskOptions options, A&&.
 template <auto Function, class... A> Initializer initializer(A&&... arguments) {
   using Signature = detail::IsolatedSignature<std::remove_cvref_t<decltype(Function)>>;
   auto* parameters = static_cast<typename Signature::Parameters*>(nullptr);
-  return {.entry = detail::initializer_of<Function>(parameters),
-          .arguments = detail::arguments_as(parameters, std::forward<A>(arguments)...)};
+  return {detail::initializer_of<Function>(parameters),
+          detail::arguments_as(parameters, std::forward<A>(arguments)...)};
 }
 
 }  // namespace bulkhead

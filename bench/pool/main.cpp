@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// bulkhead_pool_bench: what a Pool costs, beside what people use instead, in turn in one run:
+// Python's multiprocessing.Pool and ProcessPoolExecutor, GNU parallel (skipped by name where they
+// are not installed), plain threads, and a typed call for a task to a ready worker and back. Each
+// subject once a round; what counts is the median over the rounds of the ratio within the round.
+//
+//   bulkhead_pool_bench [rounds] [path of bench/peers]
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <ranges>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <bulkhead/bulkhead.hpp>
+
+namespace {
+
+using namespace bulkhead;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr int pool_tasks = 100'000;
+constexpr int python_tasks = 10'000;
+constexpr int parallel_tasks = 200;
+constexpr int lone_tasks = 5'000;
+constexpr int long_tasks = 300;
+
+int empty(int number) { return number; }
+int one_millisecond(int number) {
+  const auto begin = Clock::now();
+  while (Clock::now() - begin < 1ms) {
+  }
+  return number;
+}
+std::uint64_t first_and_last(const Region& region) {
+  return std::to_integer<std::uint64_t>(region.bytes().front()) +
+         std::to_integer<std::uint64_t>(region.bytes().back());
+}
+
+struct Echo {
+  Result<int> echo(int number);
+};
+BULKHEAD_INTERFACE(Echo, echo)
+struct Echoing {
+  Result<int> echo(int number) { return number; }
+};
+void echoing(Bootstrap& boot) { static_cast<void>(boot.serve<Echo>(Echoing{})); }
+
+/// Seconds for one operation; below zero: the subject is not there.
+double timed(int operations, const std::function<void()>& work) {
+  const auto begin = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - begin).count() / operations;
+}
+
+double command(const std::string& line, int operations) {
+  FILE* pipe = ::popen((line + " 2>/dev/null").c_str(), "r");
+  double seconds = -1;
+  if (pipe == nullptr || std::fscanf(pipe, "%lf", &seconds) != 1) seconds = -1;
+  if (pipe != nullptr) ::pclose(pipe);
+  return seconds < 0 ? -1 : seconds / operations;
+}
+
+double python(const std::filesystem::path& peers, const char* which) {
+  const auto script = (peers / "pool.py").string();
+  return command("python3 " + script + " " + which + " " + std::to_string(python_tasks),
+                 python_tasks);
+}
+
+double gnu_parallel() {
+  if (std::system("command -v parallel >/dev/null 2>&1") != 0) return -1;
+  const auto count = std::to_string(parallel_tasks);
+  return timed(parallel_tasks, [&] {
+    static_cast<void>(std::system(("seq " + count + " | parallel -j2 true >/dev/null").c_str()));
+  });
+}
+
+template <auto Function> double mapped(Pool& pool, int tasks) {
+  return timed(tasks, [&] {
+    for (auto& [number, result] : pool.map<Function>(std::views::iota(0, tasks))) {
+      static_cast<void>(or_exit(result));
+    }
+  });
+}
+
+double threads(int tasks) {
+  return timed(tasks, [&] {
+    std::atomic<int> next{0};
+    std::vector<int> results(static_cast<std::size_t>(tasks));
+    const auto work = [&] {
+      for (int i = next++; i < tasks; i = next++) results[static_cast<std::size_t>(i)] = empty(i);
+    };
+    std::jthread other{work};
+    work();
+  });
+}
+
+struct Row {
+  const char* what;
+  const char* per;  ///< the floor that it is a ratio to
+  std::vector<double> seconds{};
+};
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? -1 : values[values.size() / 2];
+}
+
+void print(const Row& row, const std::vector<Row>& all) {
+  if (median(row.seconds) < 0) {
+    std::cout << "| " << row.what << " | not installed | |\n";
+    return;
+  }
+  std::cout << "| " << row.what << " | " << median(row.seconds) * 1e6 << " us | ";
+  for (const Row& floor : all) {
+    if (std::string_view{floor.what} != row.per) continue;
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < row.seconds.size(); ++i) {
+      ratios.push_back(row.seconds[i] / floor.seconds[i]);
+    }
+    std::cout << median(ratios) << " x " << row.per;
+  }
+  std::cout << " |\n";
+}
+
+/// The time that is lost to the others while a worker is killed and replaced.
+double with_a_death(Pool& pool) {
+  return timed(long_tasks, [&] {
+    int count = 0;
+    for (auto& [number, result] : pool.map<one_millisecond>(std::views::iota(0, long_tasks))) {
+      static_cast<void>(or_exit(result));
+      if (++count % 100 == 0) ::kill(pool.worker_pids().front(), SIGKILL);
+    }
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  init(argc, argv);
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
+  const std::filesystem::path peers = argc > 2 ? argv[2] : "bench/peers";
+  Pool two{{.workers = 2}};
+  Pool one{{.workers = 1}};
+  or_exit(two.start());
+  or_exit(one.start());
+  Process child = or_exit(spawn<echoing>());
+  Remote<Echo> remote{child.channel()};
+  auto region = or_exit(Region::create(std::size_t{1} << 30));
+  or_exit(region.freeze());
+
+  std::vector<Row> rows{{"empty task, Pool of 2", ""},
+                        {"empty task, multiprocessing.Pool(2)", "empty task, Pool of 2"},
+                        {"empty task, ProcessPoolExecutor(2)", "empty task, Pool of 2"},
+                        {"empty task, GNU parallel -j2 (true)", "empty task, Pool of 2"},
+                        {"empty task, 2 threads and a counter", "empty task, Pool of 2"},
+                        {"typed call", ""},
+                        {"task to a ready worker and back", "typed call"},
+                        {"1 ms task, Pool of 2", ""},
+                        {"1 ms task, Pool of 1", "1 ms task, Pool of 2"},
+                        {"1 ms task, Pool of 2, a death every 100", "1 ms task, Pool of 2"},
+                        {"1 GiB Region in, a sum out", "task to a ready worker and back"}};
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<double> seconds{
+        mapped<empty>(two, pool_tasks),
+        python(peers, "pool"),
+        python(peers, "executor"),
+        gnu_parallel(),
+        threads(pool_tasks),
+        timed(lone_tasks,
+              [&] {
+                for (int i = 0; i < lone_tasks; ++i) or_exit(remote.echo(i));
+              }),
+        timed(lone_tasks,
+              [&] {
+                for (int i = 0; i < lone_tasks; ++i) or_exit(one.submit<empty>(i).get());
+              }),
+        mapped<one_millisecond>(two, long_tasks),
+        mapped<one_millisecond>(one, long_tasks),
+        with_a_death(two),
+        timed(1, [&] { or_exit(one.submit<first_and_last>(or_exit(region.duplicate())).get()); })};
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].seconds.push_back(seconds[i]);
+  }
+  std::cout << "| what | time each, median | ratio, median over " << rounds << " rounds |\n"
+            << "| --- | --- | --- |\n";
+  for (const Row& row : rows) print(row, rows);
+}
