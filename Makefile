@@ -62,7 +62,6 @@ soak:
 model:
 	@scripts/setup model
 	@scripts/model
-	@model/check
 
 format:
 	@scripts/setup test

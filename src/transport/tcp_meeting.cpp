@@ -2,6 +2,8 @@
 #include "transport/tcp_meeting.hpp"
 
 #include <atomic>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -89,6 +91,13 @@ Result<Fd> listening_socket(const InetAddress& at, int backlog) {
   if (bound) return socket;
   if (errno == EADDRINUSE) return os::address_in_use(at, SOCK_STREAM);
   return os::failed("listen", at.text());
+}
+
+/// A client is taken in when its hello is there, or after a while without. An end that closes before
+/// its peer's hello came would reset the connection by it, and what is under way to the peer be lost.
+void await_hellos(FdView listener) noexcept {
+  const int seconds = 5;
+  ::setsockopt(listener.native(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 Result<LinkPair> pair_on(int family, const ChannelOptions& options) {
@@ -229,6 +238,7 @@ Result<std::unique_ptr<Acceptor>> listen_tcp(const std::string& name, const Chan
   for (const InetAddress& address : addresses) {
     auto socket = listening_socket(address, SOMAXCONN);
     if (socket) {
+      await_hellos(*socket);
       const auto at = BULKHEAD_TRY(os::local_address(*socket));
       return std::make_unique<TcpAcceptor>(*std::move(socket), at, options, settings);
     }

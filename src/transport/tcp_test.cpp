@@ -95,6 +95,30 @@ template <class R> testing::AssertionResult fails(const R& result, ErrorKind kin
   return testing::AssertionFailure() << result.error().sentence();
 }
 
+TEST(tcp_streams, reach_a_peer_whole_whose_hello_was_late) {
+  auto listener = or_throw(bulkhead::listen("tcp://127.0.0.1:0"));
+  const auto to =
+      or_throw(os::find_addresses(std::string{listener.address().name()}, SOCK_STREAM, never))[0];
+  const Fd peer = Fd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::connect(peer.native(), to.get(), to.size()), 0);
+  EXPECT_TRUE(fails(listener.accept(20ms), ErrorKind::timed_out)) << "it has not said hello";
+  write_all(peer, hello_frame());
+  {
+    auto server = or_throw(listener.accept(20s));
+    for (int i = 0; i < 100; ++i) or_throw(server.send(as_bytes("last words"), 20s));
+  }
+  std::string got;
+  std::array<char, 4096> buffer{};
+  ssize_t size = 0;
+  while ((size = ::recv(peer.native(), buffer.data(), buffer.size(), 0)) > 0) {
+    got.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  EXPECT_EQ(size, 0) << "a reset would have taken with it what was under way";
+  int messages = 0;
+  for (std::size_t at = 0; (at = got.find("last words", at)) != got.npos; ++at) ++messages;
+  EXPECT_EQ(messages, 100);
+}
+
 TEST(tcp_streams, of_single_bytes_carry_whole_messages_both_ways) {
   // A proxy that hands on one byte a time, with as little room as the kernel gives.
   auto listener = or_throw(bulkhead::listen("tcp://127.0.0.1:0"));
@@ -105,7 +129,6 @@ TEST(tcp_streams, of_single_bytes_carry_whole_messages_both_ways) {
       or_throw(os::find_addresses(std::string{listener.address().name()}, SOCK_STREAM, never))[0];
   Fd back = Fd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(back.native(), to.get(), to.size()), 0);
-  auto server = or_throw(listener.accept(20s));
   const auto hand_on = [](FdView from, FdView into) {
     std::byte byte{};
     while (::recv(from.native(), &byte, 1, 0) == 1) {
@@ -115,6 +138,7 @@ TEST(tcp_streams, of_single_bytes_carry_whole_messages_both_ways) {
   };
   std::jthread there{hand_on, front.view(), back.view()};
   std::jthread and_back{hand_on, back.view(), front.view()};
+  auto server = or_throw(listener.accept(20s));
   for (const std::size_t size : {0, 1, 7, 300, 9000}) {
     const std::vector<std::byte> bytes(size, static_cast<std::byte>(size));
     ASSERT_TRUE(client.send(bytes, 20s));
