@@ -49,5 +49,6 @@ if(COMMAND bulkhead_test)
 endif()
 
 # What a Pool costs beside its peers, in a program of its own: its roles and theirs take turns.
-add_executable(bulkhead_pool_bench EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/bench/pool/main.cpp)
+add_executable(bulkhead_pool_bench ${PROJECT_SOURCE_DIR}/bench/pool/main.cpp)
+set_target_properties(bulkhead_pool_bench PROPERTIES OUTPUT_NAME pool-bench)
 target_link_libraries(bulkhead_pool_bench PRIVATE bulkhead_static bulkhead_flags)

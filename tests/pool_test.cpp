@@ -11,9 +11,11 @@
 #include <numeric>
 #include <optional>
 #include <ranges>
+#include <sched.h>
 #include <stdexcept>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -373,6 +375,30 @@ TEST(pool, more_workers_than_cpus_are_possible_and_told) {
   EXPECT_EQ(or_exit(pool.submit<square>(5).get(20s)), 25);
   ASSERT_FALSE(log.empty());
   EXPECT_THAT(log.front(), HasSubstr("CPUs that this process may use"));
+}
+
+std::vector<int> own_cpus() {
+  cpu_set_t set;
+  std::vector<int> cpus;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+TEST(pool, a_pinned_master_has_a_cpu_of_its_own) {
+  const auto before = own_cpus();
+  if (before.size() < 2) GTEST_SKIP() << "one CPU is not enough for a master and its workers";
+  // The master is a thread that ends: it takes its one CPU along.
+  std::jthread master{[&] {
+    Pool pool{{.workers = 2, .scheduling = Scheduling::asymmetric_pinned}};
+    const auto theirs = or_exit(pool.submit<own_cpus>().get(20s));
+    const auto ours = own_cpus();
+    ASSERT_EQ(ours.size(), 1U);
+    EXPECT_EQ(theirs.size(), before.size() - 1);
+    EXPECT_THAT(theirs, testing::Not(testing::Contains(ours.front())));
+  }};
 }
 
 TEST(pool, an_event_loop_can_await_a_result) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bulkhead_pool_bench: what a Pool costs, beside what people use instead, in turn in one run:
+// pool-bench: what a Pool costs, beside what people use instead, in turn in one run:
 // Python's multiprocessing.Pool and ProcessPoolExecutor, GNU parallel (skipped by name where they
 // are not installed), plain threads, and a typed call for a task to a ready worker and back. Each
 // subject once a round; what counts is the median over the rounds of the ratio within the round.
 //
-//   bulkhead_pool_bench [rounds] [path of bench/peers]
+// And `bulkhead map` beside xargs and GNU parallel, each with 500 times `true`; and how soon the
+// workers of a master that is killed are gone.
+//
+//   bulkhead bench --pool [--quick]
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -15,9 +18,15 @@
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <poll.h>
 #include <ranges>
+#include <span>
+#include <sstream>
 #include <string>
+#include <string_view>
+#include <sys/syscall.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <bulkhead/bulkhead.hpp>
@@ -30,7 +39,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int pool_tasks = 100'000;
 constexpr int python_tasks = 10'000;
-constexpr int parallel_tasks = 200;
+constexpr int command_tasks = 500;
 constexpr int lone_tasks = 5'000;
 constexpr int long_tasks = 300;
 
@@ -76,12 +85,11 @@ double python(const std::filesystem::path& peers, const char* which) {
                  python_tasks);
 }
 
-double gnu_parallel() {
-  if (std::system("command -v parallel >/dev/null 2>&1") != 0) return -1;
-  const auto count = std::to_string(parallel_tasks);
-  return timed(parallel_tasks, [&] {
-    static_cast<void>(std::system(("seq " + count + " | parallel -j2 true >/dev/null").c_str()));
-  });
+/// So many inputs given to a command of the shell's that runs `true` for each.
+double for_each_input(const std::string& program, const std::string& line) {
+  if (std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) != 0) return -1;
+  const std::string all = "seq " + std::to_string(command_tasks) + " | " + line + " >/dev/null";
+  return timed(command_tasks, [&] { static_cast<void>(std::system(all.c_str())); });
 }
 
 template <auto Function> double mapped(Pool& pool, int tasks) {
@@ -132,6 +140,38 @@ void print(const Row& row, const std::vector<Row>& all) {
   std::cout << " |\n";
 }
 
+void hang() {
+  for (;;) ::pause();
+}
+
+void master_of_two(Bootstrap& boot) {
+  Pool pool{{.workers = 2}};
+  or_exit(pool.start());
+  std::vector<Future<void>> tasks;
+  for (int i = 0; i < 2; ++i) tasks.push_back(pool.submit<hang>());
+  while (pool.worker_pids().size() < 2) pool.wait(1ms);
+  std::string pids;
+  for (const pid_t pid : pool.worker_pids()) pids += std::to_string(pid) + " ";
+  or_exit(boot.channel().send(std::as_bytes(std::span{pids}), 10s));
+  pool.wait(never);
+}
+
+/// From the kill of a master until the last of its workers is gone.
+double orphans_live() {
+  Process master = or_exit(spawn<master_of_two>());
+  std::istringstream pids{std::string{or_exit(master.channel().receive(20s)).text()}};
+  std::vector<pollfd> workers;
+  std::vector<Fd> owned;
+  for (pid_t pid = 0; pids >> pid;) {
+    owned.push_back(Fd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+    workers.push_back({.fd = owned.back().native(), .events = POLLIN, .revents = 0});
+  }
+  return timed(1, [&] {
+    or_exit(master.kill());
+    for (pollfd& worker : workers) ::poll(&worker, 1, 10'000);
+  });
+}
+
 /// The time that is lost to the others while a worker is killed and replaced.
 double with_a_death(Pool& pool) {
   return timed(long_tasks, [&] {
@@ -147,8 +187,11 @@ double with_a_death(Pool& pool) {
 
 int main(int argc, char** argv) {
   init(argc, argv);
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
-  const std::filesystem::path peers = argc > 2 ? argv[2] : "bench/peers";
+  const bool quick = argc > 1 && std::string_view{argv[1]} == "--quick";
+  const int rounds = quick ? 3 : 15;
+  const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto peers = here / "../../bench/peers";  // of a build inside the source tree
+  const std::string map = (here / "bulkhead").string();
   Pool two{{.workers = 2}};
   Pool one{{.workers = 1}};
   or_exit(two.start());
@@ -161,20 +204,22 @@ int main(int argc, char** argv) {
   std::vector<Row> rows{{"empty task, Pool of 2", ""},
                         {"empty task, multiprocessing.Pool(2)", "empty task, Pool of 2"},
                         {"empty task, ProcessPoolExecutor(2)", "empty task, Pool of 2"},
-                        {"empty task, GNU parallel -j2 (true)", "empty task, Pool of 2"},
                         {"empty task, 2 threads and a counter", "empty task, Pool of 2"},
                         {"typed call", ""},
                         {"task to a ready worker and back", "typed call"},
                         {"1 ms task, Pool of 2", ""},
                         {"1 ms task, Pool of 1", "1 ms task, Pool of 2"},
                         {"1 ms task, Pool of 2, a death every 100", "1 ms task, Pool of 2"},
-                        {"1 GiB Region in, a sum out", "task to a ready worker and back"}};
+                        {"1 GiB Region in, a sum out", "task to a ready worker and back"},
+                        {"`true`, bulkhead map -j2", ""},
+                        {"`true`, xargs -P2 -n1", "`true`, bulkhead map -j2"},
+                        {"`true`, GNU parallel -j2", "`true`, bulkhead map -j2"},
+                        {"workers of a killed master gone after", ""}};
   for (int round = 0; round < rounds; ++round) {
     const std::vector<double> seconds{
         mapped<empty>(two, pool_tasks),
         python(peers, "pool"),
         python(peers, "executor"),
-        gnu_parallel(),
         threads(pool_tasks),
         timed(lone_tasks,
               [&] {
@@ -187,7 +232,11 @@ int main(int argc, char** argv) {
         mapped<one_millisecond>(two, long_tasks),
         mapped<one_millisecond>(one, long_tasks),
         with_a_death(two),
-        timed(1, [&] { or_exit(one.submit<first_and_last>(or_exit(region.duplicate())).get()); })};
+        timed(1, [&] { or_exit(one.submit<first_and_last>(or_exit(region.duplicate())).get()); }),
+        for_each_input(map, map + " map -j2 true"),
+        for_each_input("xargs", "xargs -P2 -n1 true"),
+        for_each_input("parallel", "parallel -j2 true"),
+        orphans_live()};
     for (std::size_t i = 0; i < rows.size(); ++i) rows[i].seconds.push_back(seconds[i]);
   }
   std::cout << "| what | time each, median | ratio, median over " << rounds << " rounds |\n"

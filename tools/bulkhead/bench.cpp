@@ -37,6 +37,8 @@ class Bench : public Verb {
                        "Instead: how a channel over memory waits, against spinning and sleeping");
     command_->add_flag("--threads", threads_,
                        "Instead: a thread beside a process, shared locks, more threads than cores");
+    command_->add_flag("--pool", pool_,
+                       "Instead: a Pool and the verb map beside what people use for that");
     command_->add_flag("--porthole", porthole_,
                        "Instead: what the processes of Porthole cost, beside one process");
     command_
@@ -54,12 +56,14 @@ class Bench : public Verb {
         ->excludes("--porthole")
         ->excludes("--threads");
     command_->get_option("--threads")->excludes("--waiting");
+    command_->get_option("--pool")->excludes("--json")->excludes("--report");
   }
 
   bool chosen() const override { return command_->parsed(); }
 
   int run() override {
     if (porthole_) return run_beside("porthole-bench");
+    if (pool_) return run_beside("pool-bench");
     if (capabilities_) {
       print_capabilities();
       return 0;
@@ -120,7 +124,7 @@ class Bench : public Verb {
   }
 
   /// Becomes the program of that name in the command's folder, with the same options. Porthole is
-  /// measured by one of its own, as it needs the engine.
+  /// measured by one of its own, as it needs the engine, and the Pool, as both have roles.
   int run_beside(const char* name) const {
     std::error_code unknown;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", unknown);
@@ -130,7 +134,7 @@ class Bench : public Verb {
     if (!json_.empty()) words.insert(words.end(), {"--json", json_.c_str()});
     words.push_back(nullptr);
     ::execv(program.c_str(), const_cast<char**>(words.data()));
-    fmt::print(stderr, "bulkhead bench: start {}: {}; build Porthole first (make build)\n", program,
+    fmt::print(stderr, "bulkhead bench: start {}: {}; build all first (make build)\n", program,
                std::strerror(errno));
     return 1;
   }
@@ -150,6 +154,7 @@ class Bench : public Verb {
   bool capabilities_ = false;
   bool waiting_ = false;
   bool porthole_ = false;
+  bool pool_ = false;
   bool threads_ = false;
 };
 

@@ -10,10 +10,10 @@
 #include <fmt/format.h>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unistd.h>
 #include <vector>
 
+#include <bulkhead/pool.hpp>
 #include <bulkhead/result.hpp>
 
 #include "tools/bulkhead/map/mapping.hpp"
@@ -33,7 +33,7 @@ std::unexpected<Error> refuse(std::string object, std::string cause, std::string
 }
 
 Result<unsigned> parse_workers(const std::string& text) {
-  if (text == "auto") return std::max(1U, std::thread::hardware_concurrency());
+  if (text == "auto") return available_cpus();
   unsigned number = 0;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
   if (read.ec != std::errc{} || read.ptr != text.data() + text.size() || number == 0 ||
