@@ -59,11 +59,16 @@ bool is_gone(int number) { return number == EPIPE || number == ECONNRESET; }
 }  // namespace
 
 StreamLink::StreamLink(Fd socket, const ChannelOptions& options)
-    : options_(options), is_socket_(true), in_(std::move(socket)), owner_(::getpid()) {}
+    : options_(options),
+      is_socket_(true),
+      has_way_out_(true),
+      in_(std::move(socket)),
+      owner_(::getpid()) {}
 
 StreamLink::StreamLink(Fd in, Fd out, const ChannelOptions& options)
     : options_(options),
       is_socket_(false),
+      has_way_out_(static_cast<bool>(out)),
       in_(std::move(in)),
       out_(std::move(out)),
       owner_(::getpid()) {}
@@ -75,8 +80,8 @@ Result<void> StreamLink::bind() {
   if (bound_) return {};
   if (closed_) return fail(ErrorKind::closed);
   owner_ = ::getpid();
+  const std::lock_guard sending{sending_};
   if (out()) {
-    const std::lock_guard sending{sending_};
     at_once_ = prepare(options_);
     const Hello hello;
     if (!has_said_hello()) queue(Type::hello, std::as_bytes(std::span{&hello, 1}));
@@ -491,10 +496,6 @@ Result<void> StreamLink::pay_close() {
 }
 
 void StreamLink::say_closed() noexcept {
-  if (!out()) {
-    close_aside();
-    return;
-  }
   cut_off(0);
   const auto said = pay_close();
   if (said || said.error() != ErrorKind::full || !close_aside()) return;
@@ -511,13 +512,12 @@ void StreamLink::close() noexcept {
     waker_.set(true);
   }
   {
-    const std::lock_guard sending{sending_};
-    // What close_aside() may mark is the receiving half's.
-    const std::lock_guard reading{reading_};
-    if (in() || out()) say_closed();
+    const std::lock_guard guard{sending_};
+    if (out()) say_closed();
     if (!is_socket_ && !send_waits_) out_.close();
   }
   const std::lock_guard guard{reading_};
+  if (!has_way_out_) close_aside();
   // Wakes our own calls; what was sent stays with the peer.
   if (is_socket_) ::shutdown(in_.native(), SHUT_RDWR);
   if (!is_socket_ && !receive_waits_) in_.close();

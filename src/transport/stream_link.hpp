@@ -72,8 +72,8 @@ class StreamLink : public LinkWithoutMemory {
   /// What it means that the stream ended without a close frame (`number` 0), or that a call on it
   /// failed with errno `number`. EPIPE only where there is no way back on which to look.
   virtual Error why_broken(int number) const;
-  /// The close frame has no room or no way to go: tells the peer by other means, or makes room and
-  /// returns true for another try.
+  /// The close frame has no room (called with the sending half locked) or no way to go (with the
+  /// receiving half): tells the peer by other means, or makes room and returns true for another try.
   virtual bool close_aside() noexcept { return false; }
   /// Bytes have arrived. Called with the receiving half locked.
   virtual void note_arrival() noexcept {}
@@ -160,6 +160,7 @@ class StreamLink : public LinkWithoutMemory {
 
   const ChannelOptions options_;
   const bool is_socket_;
+  const bool has_way_out_;
   Fd in_;
   Fd out_;
 
