@@ -127,11 +127,11 @@ class Threads {
     all.push_back({"function", std::make_unique<Call>(Call::What::function)});
     all.push_back({"function behind a lock", std::make_unique<Call>(Call::What::lock)});
     all.push_back({"system call", system_call()});
-    all.push_back({"other thread", inproc_service({.placement = placement}), Shape::round_trip,
-                   Kind::threads});
-    all.push_back({"other process", shm_service({.placement = placement}), Shape::round_trip,
+    all.push_back({"other thread, inproc", inproc_service({.placement = placement}),
+                   Shape::round_trip, Kind::threads});
+    all.push_back({"other process, shm", shm_service({.placement = placement}), Shape::round_trip,
                    Kind::processes});
-    all.push_back({"other process, asleep",
+    all.push_back({"other process, shm, asleep",
                    shm_service({.mode = Mode::sleeping, .placement = placement}), Shape::round_trip,
                    Kind::processes});
     fight_for("call", std::move(all), placement);
