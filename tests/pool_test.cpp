@@ -412,6 +412,31 @@ TEST(pool, an_event_loop_can_await_a_result) {
   EXPECT_EQ(or_exit(*got), 36);
 }
 
+TEST(pool, a_coroutine_can_await_the_answers_of_a_map) {
+  Pool pool{{.workers = 2}};
+  asio::io_context io;
+  for (const bool ordered : {true, false}) {
+    auto map = ordered ? pool.map<square>(numbers(300)) : pool.map_unordered<square>(numbers(300));
+    int answers = 0;
+    asio::co_spawn(
+        io,
+        [&]() -> asio::awaitable<void> {
+          for (;;) {
+            auto next = co_await map.async_next(asio::use_awaitable);
+            if (!next || *next == nullptr) co_return;
+            const auto& [number, result] = **next;
+            EXPECT_TRUE(!ordered || number == answers) << number;
+            EXPECT_EQ(or_exit(result), number * number);
+            ++answers;
+          }
+        },
+        asio::detached);
+    io.restart();
+    io.run_for(20s);
+    EXPECT_EQ(answers, 300);
+  }
+}
+
 TEST(pool, a_worker_sees_only_what_its_sandbox_shows) {
   const auto folder = temporary_folder();
   std::ofstream{folder / "in"} << "text";

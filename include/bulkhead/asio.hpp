@@ -194,6 +194,13 @@ template <class T> template <class Token> auto Future<T>::async_get(Token&& toke
   return detail::start_operation(detail::FutureWork<T>{*this}, never, std::forward<Token>(token));
 }
 
+template <auto Function, class Range>
+template <class Token>
+auto Map<Function, Range>::async_next(Token&& token) {
+  return detail::start_operation(detail::MapWork<Function, Range>{*this}, never,
+                                 std::forward<Token>(token));
+}
+
 }  // namespace bulkhead
 
 #include <bulkhead/detail/service/asio.hpp>

@@ -113,7 +113,8 @@ Result<void> PosixMqLink::bind() {
 }
 
 Result<void> PosixMqLink::put(Bytes unit, unsigned priority) {
-  const auto* const data = reinterpret_cast<const char*>(unit.data());
+  // Not null, which a unit of nothing may be, and the C library is told that its message never is.
+  const auto* const data = unit.empty() ? "" : reinterpret_cast<const char*>(unit.data());
   if (::mq_send(out_.native(), data, unit.size(), priority) == 0) [[likely]]
     return {};
   if (errno == EAGAIN) return fail(ErrorKind::full);

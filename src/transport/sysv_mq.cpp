@@ -340,10 +340,11 @@ PeerBells* SysvMqLink::joined() noexcept {
 Result<void> SysvMqLink::put(Bytes unit, unsigned priority) {
   const long type = types - static_cast<long>(priority);
   // The type stands before the bytes: there is room for it in the scratch, but not in the user's.
-  auto* at = const_cast<std::byte*>(unit.data()) - type_bytes;
-  if (!in_scratch(unit)) {
-    at = staged_.get();
-    if (!unit.empty()) std::memcpy(at + type_bytes, unit.data(), unit.size());
+  auto* at = staged_.get();
+  if (in_scratch(unit)) {
+    at = const_cast<std::byte*>(unit.data()) - type_bytes;
+  } else if (!unit.empty()) {
+    std::memcpy(at + type_bytes, unit.data(), unit.size());
   }
   std::memcpy(at, &type, type_bytes);
   if (::msgsnd(out_.id, at, unit.size(), IPC_NOWAIT) == 0) [[likely]] {

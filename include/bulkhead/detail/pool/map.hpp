@@ -68,6 +68,20 @@ template <class T> class FutureWork {
   Future<T>* future_;
 };
 
+/// Awaited by Map::async_next.
+template <auto Function, class Range> class MapWork {
+ public:
+  using Value = typename Map<Function, Range>::Item*;
+  explicit MapWork(Map<Function, Range>& map) noexcept : map_(&map) {}
+
+  Result<Value> attempt() { return map_->try_next(); }
+  Result<FdView> watch() { return detail::watch(*map_->pool_); }
+  Error give_up(ErrorKind why) { return Error{why, {.operation = "get next of map"}}; }
+
+ private:
+  Map<Function, Range>* map_;
+};
+
 }  // namespace detail
 
 template <auto Function, class Range> class Map {
@@ -118,6 +132,10 @@ template <auto Function, class Range> class Map {
     return &current_->item;
   }
 
+  /// As next, for an event loop: completion signature void(Result<Item*>); include
+  /// <bulkhead/asio.hpp>. The Map must stay.
+  template <class Token> auto async_next(Token&& token);
+
   /// What has not been delivered will not be, but as `cancelled`; no more is taken from the range.
   void cancel() {
     exhausted_ = true;
@@ -131,6 +149,7 @@ template <auto Function, class Range> class Map {
 
  private:
   friend class Pool;
+  friend class detail::MapWork<Function, Range>;
   struct Entry {
     explicit Entry(Input input) : item(std::move(input), fail(ErrorKind::empty)) {}
     Item item;
@@ -199,6 +218,21 @@ template <auto Function, class Range> class Map {
       return detail::await_end(*pool_, *entries_.front().task, deadline);
     }
     return detail::await_any(*pool_, group_, deadline);
+  }
+
+  /// `empty` when none has come yet.
+  Result<Item*> try_next() {
+    current_.reset();
+    fill();
+    if (entries_.empty()) return nullptr;
+    const auto has_come = [&] {
+      return order_ == detail::Order::input ? detail::ended(*entries_.front().task)
+                                            : !group_.ended.empty();
+    };
+    if (!has_come()) detail::drive_once(*pool_);
+    if (!has_come()) return fail(ErrorKind::empty);
+    take_one();
+    return &current_->item;
   }
 
   void take_one() {
