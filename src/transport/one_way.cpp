@@ -96,7 +96,7 @@ class OneWayAcceptor final : public Acceptor {
   }
   FdView readable() const noexcept override { return acceptor_->readable(); }
   void close() noexcept override { acceptor_->close(); }
-  std::optional<Address> address() const { return std::nullopt; }
+  std::optional<Address> address() const override { return std::nullopt; }
 
  private:
   std::unique_ptr<Acceptor> acceptor_;
