@@ -264,7 +264,8 @@ TEST_P(hostile_calls, with_any_number_in_any_field_are_values) {
       frame.method = method(0);
       say(frame);
       const Waiting waiting{"the deadline of serve"};
-      const auto served = serve<Oracle>(victim(), Pythia{}, 1ms);
+      // An end comes by itself, however slow the machine; where none comes there is nothing to wait for.
+      const auto served = serve<Oracle>(victim(), Pythia{}, ends ? Deadline{20s} : Deadline{1ms});
       EXPECT_EQ(served.error(), ends ? ErrorKind::incompatible : ErrorKind::timed_out)
           << kind << " " << number;
     }
