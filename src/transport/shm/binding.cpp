@@ -63,8 +63,7 @@ Result<void> Binding::bind_locked() {
                    .remedy = "give this process memory, or let the channel stay on its socket",
                    .code = made.error().code()});
     }
-    // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
-    stays_.store(true, std::memory_order_relaxed);
+    note_that_it_stays();
   }
   make_room_in_socket();
   if (made) {
@@ -81,8 +80,7 @@ Result<void> Binding::bind_locked() {
     // Too many descriptors under way, say.
     drop_memory();
     if (options_.needs.in_place) return sent;
-    // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
-    stays_.store(true, std::memory_order_relaxed);
+    note_that_it_stays();
   }
   const auto sent = control().send_hello_without_memory(options_.trust);
   if (!sent && sent.error() != ErrorKind::closed) return sent;
@@ -107,6 +105,11 @@ Result<void> Binding::make_memory() {
   space_wakes_.emplace(std::move(space_wakes));
   place_ = {.may_move = may_change_cpu(), .always_sleep = setup_.always_sleep};
   return {};
+}
+
+void Binding::note_that_it_stays() noexcept {
+  // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
+  stays_.store(true, std::memory_order_relaxed);
 }
 
 /// Nobody uses it: neither direction has moved.
@@ -208,8 +211,7 @@ Result<void> Binding::stay(const char* cause) {
   // For a peer that has mapped ours. ORDER(shm.mapped.tell): as in attach_locked(); pairs with
   // ORDER(shm.mapped.look).
   if (own_) own_->words().mapped.store(Mapped::never_will_be, std::memory_order_release);
-  // ORDER(shm.stays.tell): relaxed; pairs with ORDER(shm.stays.look).
-  stays_.store(true, std::memory_order_relaxed);
+  note_that_it_stays();
   drop_memory();
   return {};
 }

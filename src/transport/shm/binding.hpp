@@ -136,6 +136,7 @@ class Binding {
   Result<void> map_peer(PeerHello& hello);
   Result<void> hear_of_peers_memory();
   Result<void> stay(const char* cause);
+  void note_that_it_stays() noexcept;
   void drop_memory() noexcept;
   std::unexpected<Error> end_locked(Error reason);
   void shut_down() noexcept;
