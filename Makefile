@@ -52,7 +52,7 @@ test:
 bench:
 	@scripts/setup run
 	@cmake --preset release --log-level=NOTICE
-	@cmake --build build --target bulkhead_command
+	@cmake --build build --target bulkhead_command bulkhead_pool_bench
 	@build/bin/bulkhead bench $(ARGS)
 
 soak:

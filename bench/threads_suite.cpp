@@ -180,6 +180,7 @@ class Threads {
     }
     for (std::size_t way = 0; way < ways.size(); ++way) {
       for (std::size_t n = 0; n < threads.size(); ++n) {
+        if (figures[way][n].empty()) continue;
         Row row = row_of("lock", ways[way].second, median(figures[way][n]), "1/s");
         row.batch = threads[n];
         beside(row, "the same, 1 thread", median(figures[way][0]));
@@ -202,6 +203,7 @@ class Threads {
       }
     }
     for (std::size_t i = 0; i < each.size(); ++i) {
+      if (units[i].empty()) continue;
       Row row = row_of("oversubscription", "computing", median(units[i]), "1/s");
       row.batch = each[i];
       row.switches = median(switched[i]);

@@ -166,8 +166,8 @@ TEST(pool_faults, a_task_that_closes_every_descriptor_harms_nobody_else) {
 }
 
 TEST(pool_faults, a_task_that_forks_answers_once) {
-  EXPECT_EQ(or_exit(alone(3)), 3);
-  EXPECT_EQ(or_exit(alone(6)), 6);
+  EXPECT_EQ(or_throw(alone(3)), 3);
+  EXPECT_EQ(or_throw(alone(6)), 6);
 }
 
 TEST(pool_faults, a_task_that_is_killed_or_faults_every_time_is_poisoned) {

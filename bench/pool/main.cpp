@@ -89,7 +89,9 @@ double python(const std::filesystem::path& peers, const char* which) {
 double for_each_input(const std::string& program, const std::string& line) {
   if (std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) != 0) return -1;
   const std::string all = "seq " + std::to_string(command_tasks) + " | " + line + " >/dev/null";
-  return timed(command_tasks, [&] { static_cast<void>(std::system(all.c_str())); });
+  int status = 0;
+  const double each = timed(command_tasks, [&] { status = std::system(all.c_str()); });
+  return status == 0 ? each : -1;
 }
 
 template <auto Function> double mapped(Pool& pool, int tasks) {
@@ -125,7 +127,7 @@ double median(std::vector<double> values) {
 
 void print(const Row& row, const std::vector<Row>& all) {
   if (median(row.seconds) < 0) {
-    std::cout << "| " << row.what << " | not installed | |\n";
+    std::cout << "| " << row.what << " | left out | |\n";
     return;
   }
   std::cout << "| " << row.what << " | " << median(row.seconds) * 1e6 << " us | ";
@@ -168,7 +170,11 @@ double orphans_live() {
   }
   return timed(1, [&] {
     or_exit(master.kill());
-    for (pollfd& worker : workers) ::poll(&worker, 1, 10'000);
+    for (pollfd& worker : workers) {
+      if (::poll(&worker, 1, 10'000) == 1) continue;
+      std::cerr << "a worker outlived its master\n";
+      std::exit(1);
+    }
   });
 }
 

@@ -228,7 +228,8 @@ void PoolState::take_answer(Worker& worker, Message& message) {
   if (worker.stage == Worker::Stage::waking) return greet(worker, message);
   const auto header = pool::read_header<AnswerHeader>(message.bytes());
   if (!header || header->ticket != worker.first_ticket || worker.open.empty() ||
-      header->kind > AnswerHeader::declined) {
+      header->kind > AnswerHeader::declined ||
+      (header->kind == AnswerHeader::declined && !worker.revoking)) {
     ++statistics.answers_refused;
     return kill(worker, "it answered what was not asked");
   }

@@ -78,17 +78,17 @@ Result<void> JobLog::read(Keep keep) {
     return fail(ErrorKind::corrupt,
                 {.operation = "read", .object = path_, .cause = "it is no log of such a run"});
   }
-  if (whole < text.size() && ::ftruncate(file_.native(), static_cast<off_t>(whole)) != 0) {
-    return failed("cut", path_);
-  }
-  if (whole == 0) return append(header);
   std::string_view rest{text.data(), whole};
   for (std::size_t at = 1; !rest.empty(); ++at) {
     const std::size_t size = rest.find('\n');
     BULKHEAD_TRY(read_line(rest.substr(0, size), at, keep));
     rest.remove_prefix(size + 1);
   }
-  return {};
+  // Only a log of ours is cut.
+  if (whole < text.size() && ::ftruncate(file_.native(), static_cast<off_t>(whole)) != 0) {
+    return failed("cut", path_);
+  }
+  return whole == 0 ? append(header) : Result<void>{};
 }
 
 Result<void> JobLog::read_line(std::string_view line, std::size_t at, Keep keep) {

@@ -102,7 +102,8 @@ TEST_F(map_job_log, cut_anywhere_by_a_crash_is_whole_again) {
 
 TEST_F(map_job_log, that_is_something_else_is_left_alone) {
   const std::string path = at("else");
-  for (const char* other : {"a letter\nto somebody\n", "1\t2\t3\n", "no line", "1\t:\tx\n"}) {
+  for (const char* other :
+       {"a letter\nto somebody\n", "a letter\nto somebody", "1\t2\t3\n", "no line", "1\t:\tx\n"}) {
     put(path, other);
     EXPECT_EQ(JobLog::open(path, Keep::done).error().kind(), ErrorKind::corrupt) << other;
     EXPECT_EQ(text(path), other);

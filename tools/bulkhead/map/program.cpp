@@ -131,6 +131,9 @@ Result<Program> Program::start(const std::string& path, const std::vector<std::s
   }
   if (failure != 0) return cannot_run(failure, path);  // the Program reaps what is left of it
 
+  // What has begun must not fail for want of a descriptor.
+  out.write_end.close();
+  err.write_end.close();
   program.pidfd_ = Fd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, program.pid_, 0)));
   if (!program.pidfd_) {
     return fail(Error::from_errno(errno, {.operation = "watch", .object = "process"}));
