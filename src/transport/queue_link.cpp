@@ -12,8 +12,8 @@ using queue_frame::Header;
 using queue_frame::Type;
 using Step = QueueReader::Step;
 
-/// TRUST: a peer can go on sending units that make no message. After so many a call looks at the
-/// clock.
+/// TRUST: a peer can go on sending units that make no message, or ringing for nothing. After so many
+/// a call looks at the clock.
 constexpr int patience = 256;
 
 std::unexpected<Error> unsupported(const char* cause, const char* remedy) {
@@ -73,6 +73,7 @@ Bytes QueueLink::build(Type type, std::size_t size, Bytes content) {
 
 Result<void> QueueLink::put_waiting(Bytes unit, unsigned priority, Deadline deadline) {
   bool armed = false;
+  int waits = 0;
   for (bool look = deadline == no_wait;;) {
     if (closed_) return fail(ErrorKind::closed);
     if (const ErrorKind kind = gone_; kind != ErrorKind{}) return fail(kind);
@@ -90,6 +91,7 @@ Result<void> QueueLink::put_waiting(Bytes unit, unsigned priority, Deadline dead
     if (deadline == no_wait) return done;
     look = BULKHEAD_TRY(await_room(deadline)) == Woken::by_end;
     armed = false;
+    if (++waits % patience == 0 && deadline.expired()) return fail(ErrorKind::timed_out);
   }
 }
 
@@ -212,6 +214,7 @@ Result<std::size_t> QueueLink::send_many(std::span<const Bytes> messages, Deadli
 Result<void> QueueLink::await_room(std::size_t size, Deadline deadline) {
   BULKHEAD_TRY(check_send(size, {}));
   bool armed = false;
+  int waits = 0;
   for (bool look = true;;) {
     if (closed_) return fail(ErrorKind::closed);
     if (look) {
@@ -225,6 +228,7 @@ Result<void> QueueLink::await_room(std::size_t size, Deadline deadline) {
     if (deadline == no_wait) return fail(ErrorKind::full);
     look = BULKHEAD_TRY(await_room(deadline)) == Woken::by_end;
     armed = false;
+    if (++waits % patience == 0 && deadline.expired()) return fail(ErrorKind::timed_out);
   }
 }
 
@@ -293,11 +297,13 @@ Result<void> QueueLink::receive(Message& into, Deadline deadline) {
       return {};
     if (delivered) {
       armed = false;
-      if (steps % patience != 0 || !deadline.expired()) continue;
-      return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
+    } else if (delivered.error() != ErrorKind::empty) {
+      return fail(delivered.error());
+    } else {
+      BULKHEAD_TRY(after_empty(armed, deadline));
     }
-    if (delivered.error() != ErrorKind::empty) return fail(delivered.error());
-    BULKHEAD_TRY(after_empty(armed, deadline));
+    if (steps % patience != 0 || !deadline.expired()) continue;
+    return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
   }
 }
 

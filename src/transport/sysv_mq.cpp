@@ -320,8 +320,10 @@ Result<void> SysvMqLink::take_hello(Bytes payload, std::vector<Fd> fds) {
   for (auto [half, what] : {std::pair{&data_, For::data}, {&room_, For::room}}) {
     if (!half->epoll) continue;
     epoll_event event{.events = EPOLLIN, .data = {.u64 = 1}};
-    ::epoll_ctl(half->epoll.native(), EPOLL_CTL_ADD, peer_bells_->watch(what).fd().native(),
-                &event);
+    if (::epoll_ctl(half->epoll.native(), EPOLL_CTL_ADD, peer_bells_->watch(what).fd().native(),
+                    &event) != 0) {
+      return os::failed("watch", "bell");
+    }
     ring_own(half->first_look);
   }
   joined_ = true;
