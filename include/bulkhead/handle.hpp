@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Handle: something that travels beside the bytes of a message: a descriptor, a Region or the end
-// of a Channel. Whoever holds it owns it; a handle that nobody takes is closed. Channel and Region
-// turn themselves into one (`into_handle`) and are made from one (`from_handle`), where what came
-// from an untrusted peer is checked.
+// Handle: something that travels beside the bytes of a message: a descriptor, a Region, the end of
+// a Channel or, between processes of equal trust, a SharedRegion. Whoever holds it owns it; a handle
+// that nobody takes is closed. They turn themselves into one (`into_handle`) and are made from one
+// (`from_handle`), where what came from an untrusted peer is checked.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ namespace bulkhead {
 
 class Handle {
  public:
-  enum class Kind : std::uint8_t { descriptor, region, channel };
+  enum class Kind : std::uint8_t { descriptor, region, channel, shared_region };
 
   /// Something that can be handed over only inside this process (an `inproc` end).
   struct Local {

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memory/shared_header.hpp"
+
+#include <bit>
+#include <string>
+
+#include <bulkhead/shared.hpp>
+
+#include "os/crc32c.hpp"
+
+namespace bulkhead::detail {
+namespace {
+
+using memory::SharedHeader;
+
+constexpr std::uint8_t this_order = std::endian::native == std::endian::little ? 1 : 2;
+
+std::uint64_t offset_for(const SharedShape& shape) {
+  return (sizeof(SharedHeader) + shape.alignment - 1) & ~(shape.alignment - 1);
+}
+
+std::uint32_t crc_of(SharedHeader header) {
+  header.state = 0;
+  header.crc = 0;
+  return os::crc32c(Bytes{reinterpret_cast<const std::byte*>(&header), sizeof header});
+}
+
+SharedHeader& header_in(const SharedRegion& region) {
+  return *reinterpret_cast<SharedHeader*>(region.bytes().data());
+}
+
+std::unexpected<Error> refused(ErrorKind kind, std::string cause, std::string remedy = {}) {
+  return fail(kind, {.operation = "open",
+                     .object = "shared object",
+                     .cause = std::move(cause),
+                     .remedy = std::move(remedy)});
+}
+
+}  // namespace
+
+std::size_t shared_size(const SharedShape& shape) noexcept {
+  return offset_for(shape) + shape.size;
+}
+
+Result<void*> shared_begin(const SharedRegion& region, const SharedShape& shape) {
+  if (region.size() < shared_size(shape)) {
+    return fail(ErrorKind::exhausted,
+                {.operation = "make",
+                 .object = "shared object",
+                 .cause = "a region of " + std::to_string(region.size()) + " bytes is too small",
+                 .remedy = "make it of " + std::to_string(shared_size(shape)) + " bytes"});
+  }
+  SharedHeader& header = header_in(region);
+  header = {.magic = SharedHeader::right_magic,
+            .version = SharedHeader::right_version,
+            .word_size = sizeof(void*),
+            .order = this_order,
+            .state = SharedHeader::being_made,
+            .layout = shape.layout,
+            .size = shape.size,
+            .alignment = shape.alignment,
+            .offset = offset_for(shape),
+            .capacity = region.size(),
+            .spare = 0,
+            .crc = 0};
+  header.crc = crc_of(header);
+  return region.bytes().data() + header.offset;
+}
+
+void shared_ready(const SharedRegion& region) noexcept {
+  // ORDER shared.ready: the object and the header before it; partner shared.seen.
+  std::atomic_ref{header_in(region).state}.store(SharedHeader::ready, std::memory_order_release);
+}
+
+Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) {
+  if (region.size() < sizeof(SharedHeader)) {
+    return refused(ErrorKind::corrupt, "the region is too small for a header");
+  }
+  // ORDER shared.seen: what was written before the state became ready; partner shared.ready.
+  const auto state = std::atomic_ref{header_in(region).state}.load(std::memory_order_acquire);
+  SharedHeader header = header_in(region);
+  header.state = state;
+  if (header.magic != SharedHeader::right_magic) {
+    return refused(ErrorKind::corrupt, "there is no shared object");
+  }
+  if (header.version != SharedHeader::right_version) {
+    return refused(ErrorKind::incompatible,
+                   "its header is of version " + std::to_string(header.version));
+  }
+  if (header.crc != crc_of(header)) return refused(ErrorKind::corrupt, "its header is damaged");
+  if (header.word_size != sizeof(void*) || header.order != this_order) {
+    return refused(ErrorKind::incompatible, "it was made by a program of another architecture");
+  }
+  if (header.layout != shape.layout || header.size != shape.size ||
+      header.alignment != shape.alignment) {
+    return refused(ErrorKind::incompatible,
+                   "it is of another type or layout: " + std::to_string(header.size) +
+                       " bytes, here " + std::to_string(shape.size),
+                   "build both programs from the same declaration");
+  }
+  if (header.offset != offset_for(shape) || region.size() < shared_size(shape)) {
+    return refused(ErrorKind::corrupt, "its header does not fit the region");
+  }
+  if (header.state != SharedHeader::ready) {
+    return refused(ErrorKind::corrupt, "it was never finished", "make it anew");
+  }
+  return region.bytes().data() + header.offset;
+}
+
+}  // namespace bulkhead::detail
