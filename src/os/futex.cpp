@@ -48,6 +48,10 @@ void futex_set_and_wake_all(FutexWord& word, int value) noexcept {
   operate_and_wake_all(word, FUTEX_OP_SET, value);
 }
 
+void futex_clear_and_wake_all(FutexWord& word, unsigned bit) noexcept {
+  operate_and_wake_all(word, FUTEX_OP_ANDN | FUTEX_OP_OPARG_SHIFT, static_cast<int>(bit));
+}
+
 std::optional<bool> futex_wait_any(std::span<const FutexSeen> words, Deadline deadline) noexcept {
   std::array<futex_waitv, FUTEX_WAITV_MAX> waiters{};
   for (std::size_t i = 0; i < words.size(); ++i) {

@@ -36,6 +36,9 @@ void futex_add_and_wake_all(FutexWord& word, int summand) noexcept;
 /// The same with the new value. 0 <= `value` <= 2047.
 void futex_set_and_wake_all(FutexWord& word, int value) noexcept;
 
+/// Clears one bit of the word, 0 to 31, and wakes all who slept on it, at once.
+void futex_clear_and_wake_all(FutexWord& word, unsigned bit) noexcept;
+
 /// A word and what it was.
 struct FutexSeen {
   const FutexWord* word;

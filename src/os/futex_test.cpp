@@ -54,6 +54,7 @@ template <class Change> int value_woken_to(Change change) {
 TEST(futex, a_change_and_its_wake_are_one) {
   EXPECT_EQ(value_woken_to([](FutexWord& word) { futex_add_and_wake_all(word, 2); }), 9);
   EXPECT_EQ(value_woken_to([](FutexWord& word) { futex_add_and_wake_all(word, -2); }), 5);
+  EXPECT_EQ(value_woken_to([](FutexWord& word) { futex_clear_and_wake_all(word, 1); }), 5);
   EXPECT_EQ(value_woken_to([](FutexWord& word) { futex_set_and_wake_all(word, 0); }), 0);
 }
 
