@@ -16,6 +16,7 @@
 #include <bulkhead/isolate.hpp>
 #include <bulkhead/listener.hpp>
 #include <bulkhead/message.hpp>
+#include <bulkhead/mutex.hpp>
 #include <bulkhead/names.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/process.hpp>
