@@ -7,7 +7,9 @@
 #include <bulkhead/address.hpp>
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/channel.hpp>
+#include <bulkhead/condition.hpp>
 #include <bulkhead/deadline.hpp>
+#include <bulkhead/diagnosing.hpp>
 #include <bulkhead/error.hpp>
 #include <bulkhead/exit.hpp>
 #include <bulkhead/fd.hpp>
