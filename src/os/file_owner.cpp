@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/file_owner.hpp"
 
-#include <array>
-#include <charconv>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,43 +8,11 @@
 #include "os/crc32c.hpp"
 #include "os/file.hpp"
 #include "os/poll.hpp"
+#include "os/process_identity.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
 namespace {
-
-std::string read_small(const std::string& path) {
-  std::array<char, 1024> text;
-  const Fd file = Fd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return {};
-  const auto got = retry_eintr([&] { return ::read(file.native(), text.data(), text.size()); });
-  return {text.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
-}
-
-/// Field 22 of /proc/PID/stat (proc(5)); 0 when it cannot be seen.
-std::uint64_t start_of(std::uint32_t pid) {
-  const std::string text = read_small("/proc/" + std::to_string(pid) + "/stat");
-  auto at = text.rfind(')');  // the command may contain anything
-  if (at == std::string::npos) return 0;
-  for (int field = 2; field < 22; ++field) {
-    at = text.find(' ', at + 1);
-    if (at == std::string::npos) return 0;
-  }
-  std::uint64_t start = 0;
-  std::from_chars(text.data() + at + 1, text.data() + text.size(), start);
-  return start;
-}
-
-std::uint64_t this_boot() {
-  static const std::uint64_t boot = [] {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char letter : read_small("/proc/sys/kernel/random/boot_id")) {
-      hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
-    }
-    return hash;
-  }();
-  return boot;
-}
 
 std::uint32_t checksum(OwnerRecord record) {
   record.crc = 0;
@@ -125,7 +91,7 @@ Result<FileOwner> FileOwner::take(Fd file, std::uint64_t offset, std::string pat
 
 Result<void> FileOwner::write(OwnerRecord record) {
   record.pid = static_cast<std::uint32_t>(owner_);
-  record.start = start_of(record.pid);
+  record.start = start_of(static_cast<pid_t>(record.pid));
   record.boot = this_boot();
   record.crc = checksum(record);
   BULKHEAD_TRY(write_at(file_, offset_,
@@ -190,7 +156,7 @@ void OwnerSight::watch_process() {
   if (!held_ || record_.boot != this_boot() || record_.start == 0) return;
   Fd pidfd =
       Fd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(record_.pid), 0)));
-  if (!pidfd || start_of(record_.pid) != record_.start) return;
+  if (!pidfd || start_of(static_cast<pid_t>(record_.pid)) != record_.start) return;
   pidfd_ = std::move(pidfd);
 }
 

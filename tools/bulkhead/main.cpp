@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   verbs.push_back(bulkhead::tools::advise_verb(app));
   verbs.push_back(bulkhead::tools::bench_verb(app));
   verbs.push_back(bulkhead::tools::clean_verb(app));
+  verbs.push_back(bulkhead::tools::locks_verb(app));
   verbs.push_back(bulkhead::tools::map_verb(app));
   verbs.push_back(bulkhead::tools::mechanisms_verb(app));
   verbs.push_back(bulkhead::tools::relay_verb(app));

@@ -34,6 +34,7 @@ class Verb {
 std::unique_ptr<Verb> advise_verb(CLI::App& app);
 std::unique_ptr<Verb> bench_verb(CLI::App& app);
 std::unique_ptr<Verb> clean_verb(CLI::App& app);
+std::unique_ptr<Verb> locks_verb(CLI::App& app);
 std::unique_ptr<Verb> map_verb(CLI::App& app);
 std::unique_ptr<Verb> mechanisms_verb(CLI::App& app);
 std::unique_ptr<Verb> relay_verb(CLI::App& app);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "os/process_identity.hpp"
+
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <fcntl.h>
+#include <string_view>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bulkhead/fd.hpp>
+
+#include "os/syscall.hpp"
+
+namespace bulkhead::os {
+namespace {
+
+using Text = std::array<char, 1024>;
+
+std::string_view read_small(const char* path, Text& text) noexcept {
+  const Fd file = Fd::adopt(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!file) return {};
+  const auto got = retry_eintr([&] { return ::read(file.native(), text.data(), text.size()); });
+  return {text.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
+}
+
+std::uint64_t start_in(const char* path) noexcept {
+  Text space;
+  const std::string_view text = read_small(path, space);
+  auto at = text.rfind(')');  // the command may contain anything
+  if (at == text.npos) return 0;
+  for (int field = 2; field < 22; ++field) {
+    at = text.find(' ', at + 1);
+    if (at == text.npos) return 0;
+  }
+  std::uint64_t start = 0;
+  std::from_chars(text.data() + at + 1, text.data() + text.size(), start);
+  return start;
+}
+
+}  // namespace
+
+std::uint64_t start_of(pid_t process) noexcept {
+  std::array<char, 64> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", process);
+  return start_in(path.data());
+}
+
+std::uint64_t start_of(pid_t process, pid_t thread) noexcept {
+  std::array<char, 64> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", process, thread);
+  return start_in(path.data());
+}
+
+std::uint64_t this_boot() noexcept {
+  static const std::uint64_t boot = [] {
+    Text space;
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char letter : read_small("/proc/sys/kernel/random/boot_id", space)) {
+      hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+    }
+    return hash;
+  }();
+  return boot;
+}
+
+std::uint64_t process_namespace() noexcept {
+  struct stat found{};
+  return ::stat("/proc/self/ns/pid", &found) == 0 ? found.st_ino : 0;
+}
+
+}  // namespace bulkhead::os
