@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bulkhead/address.hpp>
+#include <bulkhead/barrier.hpp>
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/channel.hpp>
 #include <bulkhead/condition.hpp>
@@ -16,15 +17,19 @@
 #include <bulkhead/handle.hpp>
 #include <bulkhead/interface.hpp>
 #include <bulkhead/isolate.hpp>
+#include <bulkhead/latch.hpp>
 #include <bulkhead/listener.hpp>
 #include <bulkhead/message.hpp>
 #include <bulkhead/mutex.hpp>
 #include <bulkhead/names.hpp>
+#include <bulkhead/once.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/process.hpp>
 #include <bulkhead/region.hpp>
 #include <bulkhead/result.hpp>
 #include <bulkhead/sandbox.hpp>
+#include <bulkhead/semaphore.hpp>
+#include <bulkhead/seqlock.hpp>
 #include <bulkhead/service.hpp>
 #include <bulkhead/stream.hpp>
 #include <bulkhead/trust.hpp>

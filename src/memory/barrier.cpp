@@ -121,7 +121,8 @@ Barrier::Sight Barrier::look(Member& member) noexcept {
     const bool left = !alive && slot.standing == has_left;
     const std::uint32_t joined = slot.joined;
     const bool arrived = slot.arrived == (round + 1) % rounds;
-    if ((died || left) && sight.what == Sight::What::open && member.told_[i] != joined) {
+    const bool news = (died || left) && member.told_[i] != joined;
+    if (news && (sight.what == Sight::What::open || (died && sight.what == Sight::What::left))) {
       sight.what = died ? Sight::What::died : Sight::What::left;
       sight.who = i;
       sight.joined = joined;

@@ -6,9 +6,7 @@
 namespace bulkhead {
 
 Result<void> Latch::count_down(std::uint32_t by) {
-  // ORDER(latch.count): what each did before it counted is seen by who is let through; pairs with
-  // ORDER(latch.wait). Acquire too: the last one passes on what the earlier ones did, through a
-  // step of the kernel's, which is a full barrier.
+  // ORDER(latch.look): what the earlier ones did is passed on; pairs with ORDER(latch.count).
   std::uint32_t seen = word_.load(std::memory_order_acquire);
   for (;;) {
     const std::uint32_t left = seen / one;
@@ -22,6 +20,9 @@ Result<void> Latch::count_down(std::uint32_t by) {
       os::futex_set_and_wake_all(word_, 0);
       return {};
     }
+    // ORDER(latch.count): what each did before it counted is seen by who is let through; pairs with
+    // ORDER(latch.wait). Acquire too, as in ORDER(latch.look), for the last one passes on what the
+    // earlier ones did, through a step of the kernel's, which is a full barrier.
     if (word_.compare_exchange_weak(seen, seen - by * one, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
       return {};

@@ -29,6 +29,7 @@ void operate_and_wake_all(FutexWord& word, unsigned operation, int argument) noe
 }  // namespace
 
 bool futex_wait(const FutexWord& word, std::uint32_t seen, Deadline deadline) noexcept {
+  if (deadline.expired()) return false;  // without the short sleep that the kernel makes of it
   const timespec until = point_of(deadline);
   const long outcome =
       ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET, seen, deadline.is_never() ? nullptr : &until,
@@ -53,6 +54,7 @@ void futex_clear_and_wake_all(FutexWord& word, unsigned bit) noexcept {
 }
 
 std::optional<bool> futex_wait_any(std::span<const FutexSeen> words, Deadline deadline) noexcept {
+  if (deadline.expired()) return false;
   std::array<futex_waitv, FUTEX_WAITV_MAX> waiters{};
   for (std::size_t i = 0; i < words.size(); ++i) {
     waiters[i].val = words[i].seen;
