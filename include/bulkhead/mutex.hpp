@@ -84,6 +84,7 @@ static_assert(sizeof(Mutex) == 80);
 /// Has the lock, and gives it up at the end of its scope, in the thread that got it.
 class [[nodiscard]] BULKHEAD_API Mutex::Guard {
  public:
+  Guard() = default;  // has none
   Guard(Guard&& other) noexcept
       : mutex_(std::exchange(other.mutex_, nullptr)), thread_(other.thread_) {}
   Guard& operator=(Guard&& other) noexcept {
@@ -113,46 +114,47 @@ class [[nodiscard]] BULKHEAD_API Mutex::Guard {
   friend class Condition;
   Guard(Mutex& mutex, std::uint32_t thread) noexcept : mutex_(&mutex), thread_(thread) {}
 
-  Mutex* mutex_;
-  std::uint32_t thread_;
+  Mutex* mutex_ = nullptr;
+  std::uint32_t thread_ = 0;
 };
 
 #if __cpp_exceptions
-/// A Mutex for std::scoped_lock, std::unique_lock, std::lock: one object for each thread.
+/// A Mutex or SharedMutex for std::scoped_lock, std::unique_lock, std::lock: an object a thread.
 ///
 ///   Lockable from{sender->lock}, to{receiver->lock};
 ///   std::scoped_lock both{from, to};                   // in whatever order: no deadlock
 ///   if (from.owner_died()) { ...; from.repaired(); }
-class Lockable {
+template <class Lock> class Lockable {
  public:
-  explicit Lockable(Mutex& mutex, std::source_location where = std::source_location::current())
-      : mutex_(&mutex), where_(where), held_(nothing()) {}
+  explicit Lockable(Lock& lock, std::source_location where = std::source_location::current())
+      : lock_(&lock), where_(where) {}
 
-  /// Throws Failure where Mutex::lock has an error.
-  void lock() { held_ = or_throw(mutex_->lock(never, where_)); }
-  bool try_lock() { return keep(mutex_->try_lock(where_)); }
+  /// Throws Failure where the lock's own lock() has an error.
+  void lock() { held_ = or_throw(lock_->lock(never, where_)); }
+  bool try_lock() { return keep(lock_->try_lock(where_)); }
   template <class Duration> bool try_lock_for(Duration within) {
-    return keep(mutex_->lock(within, where_));
+    return keep(lock_->lock(within, where_));
   }
   bool try_lock_until(Deadline::Clock::time_point at) {
-    return keep(mutex_->lock(Deadline{at}, where_));
+    return keep(lock_->lock(Deadline{at}, where_));
   }
-  void unlock() noexcept { held_ = nothing(); }
+  void unlock() noexcept { held_.unlock(); }
 
   /// As of the Guard. REQUIRES: locked.
-  bool owner_died() const noexcept { return held_->owner_died(); }
-  void repaired() noexcept { held_->repaired(); }
+  bool owner_died() const noexcept { return held_.owner_died(); }
+  void repaired() noexcept { held_.repaired(); }
+
+ protected:
+  Lock* lock_;
+  std::source_location where_;
 
  private:
-  static Result<Mutex::Guard> nothing() noexcept { return fail(ErrorKind::empty); }
-  bool keep(Result<Mutex::Guard> held) {
-    held_ = std::move(held);
-    return held_.has_value();
+  bool keep(Result<typename Lock::Guard> held) {
+    if (held) held_ = *std::move(held);
+    return held.has_value();
   }
 
-  Mutex* mutex_;
-  std::source_location where_;
-  Result<Mutex::Guard> held_;
+  typename Lock::Guard held_;
 };
 #endif
 

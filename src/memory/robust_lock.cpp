@@ -128,6 +128,8 @@ void unlock(RobustLock& lock, std::uint32_t owner) noexcept {
 
 std::uint32_t owner(const RobustLock& lock) noexcept { return lock.word.load() & os::pi_owner; }
 
+std::uint32_t this_thread() noexcept { return RobustThread::self().id(); }
+
 bool is_this_thread(std::uint32_t thread) noexcept { return RobustThread::self().id() == thread; }
 
 }  // namespace bulkhead::memory

@@ -71,6 +71,7 @@ inline void repaired(RobustLock& lock) noexcept {
 
 /// The thread that has it now; 0 when none has.
 std::uint32_t owner(const RobustLock& lock) noexcept;
+std::uint32_t this_thread() noexcept;
 /// `thread` is the calling one: never in a forked child that a guard was copied into.
 bool is_this_thread(std::uint32_t thread) noexcept;
 
