@@ -32,6 +32,7 @@
 #include <bulkhead/seqlock.hpp>
 #include <bulkhead/service.hpp>
 #include <bulkhead/stream.hpp>
+#include <bulkhead/sysv_semaphore.hpp>
 #include <bulkhead/trust.hpp>
 #include <bulkhead/wait_set.hpp>
 #include <bulkhead/wire.hpp>
