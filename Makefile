@@ -62,6 +62,7 @@ soak:
 model:
 	@scripts/setup model
 	@scripts/model
+	@scripts/model-orders
 
 format:
 	@scripts/setup test
