@@ -31,7 +31,7 @@ Result<Mutex::Guard> Mutex::lock(Deadline deadline, std::source_location where) 
   const auto [outcome, thread] = memory::try_lock(lock_);
   if (outcome == LockOutcome::locked) [[likely]] {
     if (diagnosing::enabled()) [[unlikely]]
-      diagnosing::took(seen_as(name_, lock_), where);
+      diagnosing::took(seen_as(name_, lock_), lock_.depth, where);
     return Guard{*this, thread};
   }
   if (outcome != LockOutcome::busy) return fail(memory::lock_error(outcome, name_, lock_));
@@ -42,7 +42,7 @@ Result<Mutex::Guard> Mutex::try_lock(std::source_location where) {
   const auto [outcome, thread] = memory::try_lock(lock_);
   if (outcome == LockOutcome::locked) {
     if (diagnosing::enabled()) [[unlikely]]
-      diagnosing::took(seen_as(name_, lock_), where);
+      diagnosing::took(seen_as(name_, lock_), lock_.depth, where);
     return Guard{*this, thread};
   }
   return fail(memory::lock_error(outcome, name_, lock_));
@@ -61,7 +61,7 @@ Result<Mutex::Guard> Mutex::wait(Deadline deadline, const std::source_location& 
 
 void Mutex::unlock(std::uint32_t owner) noexcept {
   if (diagnosing::enabled()) [[unlikely]]
-    diagnosing::gives(seen_as(name_, lock_));
+    diagnosing::gives(seen_as(name_, lock_), lock_.depth - 1);
   memory::unlock(lock_, owner);
 }
 

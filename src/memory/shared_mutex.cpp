@@ -14,16 +14,33 @@
 
 #include <bulkhead/shared_mutex.hpp>
 
+#include "memory/diagnosing/diagnosing.hpp"
 #include "memory/lock_error.hpp"
 #include "memory/robust_lock.hpp"
 
 namespace bulkhead {
 
 using memory::LockOutcome;
+namespace diagnosing = memory::diagnosing;
 
-/// How long a call waits; not at all for a try.
+namespace {
+
+diagnosing::Lock seen_as(const detail::LockName& name, const detail::RobustLock& writers,
+                         diagnosing::Mode mode) noexcept {
+  // ORDER(shared_mutex.turns): a count, read for people; no partner.
+  return {.region = name.region,
+          .offset = name.offset,
+          .name = name.text,
+          .mode = mode,
+          .turns = writers.turns.load(std::memory_order_relaxed)};
+}
+
+}  // namespace
+
+/// How long a call waits, not at all for a try; and whose it is.
 struct SharedMutex::Patience {
   std::optional<Deadline> deadline;
+  const std::source_location& where;
 
   memory::Attempt take(detail::RobustLock& lock) const noexcept {
     return deadline ? memory::lock(lock, *deadline) : memory::try_lock(lock);
@@ -69,11 +86,16 @@ SharedMutex::Outcome SharedMutex::wait_for_readers(const Patience& patience) noe
 SharedMutex::Outcome SharedMutex::enter(const Patience& patience) noexcept {
   const Outcome taken = take_writers_lock(patience);
   if (!taken.locked()) return taken;
+  // From here on all others wait for this one, also while it waits for the readers.
+  if (diagnosing::enabled()) [[unlikely]]
+    diagnosing::took(seen_as(name_, writers_, diagnosing::Mode::exclusive), 1, patience.where);
   gate_ |= intent;
   Outcome waited = wait_for_readers(patience);
   if (waited.locked()) waited = judged(taken);
   if (!waited.locked()) {
     gate_ &= ~intent;
+    if (diagnosing::enabled()) [[unlikely]]
+      diagnosing::gives(seen_as(name_, writers_, diagnosing::Mode::exclusive), 0);
     memory::unlock(writers_, taken.attempt.thread);
     return waited;
   }
@@ -92,6 +114,8 @@ SharedMutex::Outcome SharedMutex::judged(Outcome taken) noexcept {
 
 void SharedMutex::leave(std::uint32_t thread) noexcept {
   if (!memory::is_this_thread(thread)) return;
+  if (diagnosing::enabled()) [[unlikely]]
+    diagnosing::gives(seen_as(name_, writers_, diagnosing::Mode::exclusive), 0);
   const std::uint32_t now = gate_;
   // ORDER(shared_mutex.open): release; what was written is seen by who sees the gate open, pairs
   // with ORDER(shared_mutex.look).
@@ -122,7 +146,7 @@ SharedMutex::Outcome SharedMutex::enter_shared(const Patience& patience) noexcep
   const std::uint32_t seen = gate_.load();
   if (seen == 0) [[likely]]
     return taken;
-  leave_shared(taken.slot, taken.attempt.thread);
+  memory::unlock(slots_[taken.slot].lock, taken.attempt.thread);
 
   const Outcome queued = take_writers_lock(patience);
   if (!queued.locked()) return queued;
@@ -138,6 +162,9 @@ SharedMutex::Outcome SharedMutex::enter_shared(const Patience& patience) noexcep
 }
 
 void SharedMutex::leave_shared(std::uint32_t slot, std::uint32_t thread) noexcept {
+  if (!memory::is_this_thread(thread)) return;
+  if (diagnosing::enabled()) [[unlikely]]
+    diagnosing::gives(seen_as(name_, writers_, diagnosing::Mode::shared), 0);
   memory::unlock(slots_[slot].lock, thread);
 }
 
@@ -157,27 +184,50 @@ Error SharedMutex::error(const Outcome& outcome, const char* operation) const {
                 .remedy = error.remedy()}};
 }
 
-Result<SharedMutex::Guard> SharedMutex::lock(Deadline deadline, std::source_location) {
-  const Outcome outcome = enter({deadline});
+// While locks are diagnosed a call tries first: only who has to wait is said to.
+
+Result<SharedMutex::Guard> SharedMutex::lock(Deadline deadline, std::source_location where) {
+  const auto at_first = diagnosing::enabled() ? std::nullopt : std::optional{deadline};
+  Outcome outcome = enter({at_first, where});
+  if (outcome.attempt.outcome == LockOutcome::busy) {
+    diagnosing::Waiting waiting{seen_as(name_, writers_, diagnosing::Mode::exclusive),
+                                memory::owner(*outcome.lock), deadline, where};
+    outcome = enter({deadline, where});
+    if (!outcome.locked()) return fail(waiting.explain(error(outcome, "lock")));
+    waiting.took(seen_as(name_, writers_, diagnosing::Mode::exclusive).turns);
+  }
   if (!outcome.locked()) return fail(error(outcome, "lock"));
   return Guard{*this, outcome.attempt.thread};
 }
 
-Result<SharedMutex::Guard> SharedMutex::try_lock(std::source_location) {
-  const Outcome outcome = enter({});
+Result<SharedMutex::Guard> SharedMutex::try_lock(std::source_location where) {
+  const Outcome outcome = enter({std::nullopt, where});
   if (!outcome.locked()) return fail(error(outcome, "lock"));
   return Guard{*this, outcome.attempt.thread};
 }
 
-Result<SharedMutex::SharedGuard> SharedMutex::lock_shared(Deadline deadline, std::source_location) {
-  const Outcome outcome = enter_shared({deadline});
+Result<SharedMutex::SharedGuard> SharedMutex::lock_shared(Deadline deadline,
+                                                          std::source_location where) {
+  const auto at_first = diagnosing::enabled() ? std::nullopt : std::optional{deadline};
+  Outcome outcome = enter_shared({at_first, where});
+  if (outcome.attempt.outcome == LockOutcome::busy) {
+    diagnosing::Waiting waiting{seen_as(name_, writers_, diagnosing::Mode::shared),
+                                memory::owner(*outcome.lock), deadline, where};
+    outcome = enter_shared({deadline, where});
+    if (!outcome.locked()) return fail(waiting.explain(error(outcome, "lock_shared")));
+    waiting.took(seen_as(name_, writers_, diagnosing::Mode::shared).turns);
+  } else if (outcome.locked() && !at_first) {
+    diagnosing::took(seen_as(name_, writers_, diagnosing::Mode::shared), 1, where);
+  }
   if (!outcome.locked()) return fail(error(outcome, "lock_shared"));
   return SharedGuard{*this, outcome.attempt.thread, outcome.slot};
 }
 
-Result<SharedMutex::SharedGuard> SharedMutex::try_lock_shared(std::source_location) {
-  const Outcome outcome = enter_shared({});
+Result<SharedMutex::SharedGuard> SharedMutex::try_lock_shared(std::source_location where) {
+  const Outcome outcome = enter_shared({std::nullopt, where});
   if (!outcome.locked()) return fail(error(outcome, "lock_shared"));
+  if (diagnosing::enabled()) [[unlikely]]
+    diagnosing::took(seen_as(name_, writers_, diagnosing::Mode::shared), 1, where);
   return SharedGuard{*this, outcome.attempt.thread, outcome.slot};
 }
 

@@ -159,6 +159,10 @@ static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable
 constexpr std::size_t board_size = sizeof(Header) + std::size_t{most_entries} * page;
 constexpr std::size_t offset_of_entry(std::uint32_t index) { return sizeof(Header) + index * page; }
 
+constexpr std::size_t offset_of_record(std::uint32_t index) {
+  return offsetof(Entry, has) + index * sizeof(Record);
+}
+
 /// In the runtime directory.
 constexpr const char* board_folder = "/locks";
 constexpr const char* board_ending = ".board";

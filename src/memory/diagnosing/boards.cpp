@@ -78,6 +78,12 @@ std::optional<SeenBoard> see_board(const std::string& path) {
   board.whole = read_at(board.file, 0, &header, sizeof header) && header.magic == right_magic &&
                 header.version == right_version && header.entries == most_entries &&
                 static_cast<pid_t>(header.process) > 0;
+  const auto size = static_cast<std::uint64_t>(found.st_size);
+  if (board.whole && size >= offset_of_entry(0) + sizeof(Entry)) {  // one cut short has fewer
+    const std::uint64_t there = (size - offset_of_entry(0) - sizeof(Entry)) / page + 1;
+    const std::uint64_t most = std::min<std::uint64_t>(header.used, most_entries);
+    board.entries = static_cast<std::uint32_t>(std::min(there, most));
+  }
   board.lives = lives(board);
   return board;
 }
@@ -136,10 +142,6 @@ bool lives(const SeenBoard& board, const Entry& entry) noexcept {
   return board.header.space != os::process_namespace() ||
          os::start_of(static_cast<pid_t>(board.header.process), static_cast<pid_t>(entry.thread)) ==
              entry.start;
-}
-
-std::uint32_t entries_of(const SeenBoard& board) noexcept {
-  return board.whole ? std::min<std::uint32_t>(board.header.used, most_entries) : 0;
 }
 
 std::optional<Entry> read_entry(const SeenBoard& board, std::uint32_t index) noexcept {

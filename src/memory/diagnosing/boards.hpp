@@ -30,6 +30,7 @@ struct SeenBoard {
   std::string path;
   Fd file;
   Header header;
+  std::uint32_t entries = 0;  ///< that may be in use
   bool whole = false;  ///< magic, version and size are right; otherwise nothing is said of `header`
   bool lives = false;
 
@@ -49,8 +50,6 @@ bool lives(const SeenBoard& board, const Entry& entry) noexcept;
 /// fit; nothing when it is free, being written, or cut off.
 std::optional<Entry> read_entry(const SeenBoard& board, std::uint32_t index) noexcept;
 std::optional<std::uint64_t> read_sequence(const SeenBoard& board, std::uint32_t index) noexcept;
-/// How many entries may be in use.
-std::uint32_t entries_of(const SeenBoard& board) noexcept;
 
 /// The same of what was seen.
 std::optional<Notice> read_notice(const SeenBoard& board, std::size_t index) noexcept;

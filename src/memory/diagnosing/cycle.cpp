@@ -36,7 +36,7 @@ const Record* blocking(const Entry& owner, const Record& wanted) noexcept {
 Waits::Waits(std::vector<SeenBoard> boards) : boards_(std::move(boards)) {
   for (const SeenBoard& board : boards_) {
     if (!board.whole || !board.lives) continue;
-    for (std::uint32_t i = 0; i < entries_of(board) && threads_.size() < most_threads; ++i) {
+    for (std::uint32_t i = 0; i < board.entries && threads_.size() < most_threads; ++i) {
       const auto entry = read_entry(board, i);
       if (entry && entry->held != 0) threads_.push_back({&board, i, *entry, {}});
     }
@@ -55,7 +55,9 @@ std::vector<std::size_t> Waits::followers(std::size_t of) const {
   const std::uint64_t wanted = hash(waiter.wanted);
   auto at = std::lower_bound(holders_.begin(), holders_.end(), std::pair{wanted, std::size_t{0}});
   for (; at != holders_.end() && at->first == wanted; ++at) {
-    if (blocking(threads_[at->second].entry, waiter.wanted) != nullptr) found.push_back(at->second);
+    // Who writes next has that turn already, and waits for the readers: not for itself.
+    if (at->second != of && blocking(threads_[at->second].entry, waiter.wanted) != nullptr)
+      found.push_back(at->second);
   }
   return found;
 }
@@ -128,7 +130,12 @@ std::string words_of(const std::vector<Member>& circle) {
   for (const Member& member : circle) {
     if (!words.empty()) words += "; ";
     const Entry& entry = member.entry;
-    words += words_of(member.board->header, entry) + " has " + name_of(member.has) + " (" +
+    words += words_of(member.board->header, entry);
+    if (is_same(member.has, entry.wanted)) {
+      words += " is the next to write " + name_of(member.has) + " (" + line_of(member.has) + ")";
+      continue;
+    }
+    words += (member.has.mode == 0 ? " has " : " reads ") + name_of(member.has) + " (" +
              line_of(member.has) + ") and waits for " + name_of(entry.wanted) + " (" +
              line_of(entry.wanted) + ")";
   }

@@ -84,14 +84,14 @@ bool decide() noexcept {
   return setting.load() == Setting::on;
 }
 
-void took(const Lock& lock, const std::source_location& where) noexcept {
+void took(const Lock& lock, std::uint32_t depth, const std::source_location& where) noexcept {
   OwnEntry* const me = OwnEntry::mine();
-  if (me != nullptr) me->add(lock, where);
+  if (me != nullptr) me->add(lock, depth, where);
 }
 
-void gives(const Lock& lock) noexcept {
+void gives(const Lock& lock, std::uint32_t left) noexcept {
   OwnEntry* const me = OwnEntry::mine();
-  if (me != nullptr) me->remove(lock);
+  if (me != nullptr) me->remove(lock, left);
 }
 
 Waiting::Waiting(const Lock& lock, std::uint32_t owner, Deadline deadline,
@@ -115,7 +115,7 @@ Waiting::~Waiting() {
 void Waiting::took(std::uint64_t turns) noexcept {
   if (!noted_) {
     lock_.turns = turns;
-    if (enabled()) diagnosing::took(lock_, where_);
+    if (enabled()) diagnosing::took(lock_, 1, where_);
     return;
   }
   // The first to give it up was its owner when we came.

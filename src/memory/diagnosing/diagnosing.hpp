@@ -4,13 +4,13 @@
 // What has none (a semaphore, a condition, a barrier) waits for an event, and nobody can say who
 // would bring it.
 //
-//   if (got it at once) { if (enabled()) [[unlikely]] took(lock, where); return; }
+//   if (got it at once) { if (enabled()) [[unlikely]] took(lock, 1, where); return; }
 //   Waiting waiting{lock, owner, deadline, where};   // nothing when not enabled
 //   wait in the kernel
 //   if (got it) { waiting.took(turns); return; }
 //   return fail(waiting.explain(error));             // `deadlock`: with the circle in words
 //   ...
-//   if (enabled()) [[unlikely]] gives(lock);         // just before it is unlocked, each time
+//   if (enabled()) [[unlikely]] gives(lock, 0);         // just before it is unlocked, each time
 //
 // The order matters, board.hpp says why: a board shows an owner after it has the lock and until just
 // before it gives it up, and a waiter from before it waits until after it has the lock or goes away.
@@ -55,10 +55,10 @@ inline bool enabled() noexcept {
   return now != Setting::off && (now == Setting::on || decide());
 }
 
-/// The calling thread has the lock; once more when it had it already.
-void took(const Lock& lock, const std::source_location& where) noexcept;
-/// It is about to give it up, once. Nothing when it was not noted.
-void gives(const Lock& lock) noexcept;
+/// The calling thread has the lock, now `depth` times.
+void took(const Lock& lock, std::uint32_t depth, const std::source_location& where) noexcept;
+/// It is about to give it up, once, and has it `left` times then. Nothing when it was not noted.
+void gives(const Lock& lock, std::uint32_t left) noexcept;
 
 /// The calling thread waits for a lock. On its stack.
 class Waiting {

@@ -236,9 +236,6 @@ class OwnEntry::Writing {
   void waiting() const noexcept {
     store(entry_.page_ + offsetof(Entry, waiting), two(entry_.waits_ ? 1 : 0, entry_.unnoted_));
   }
-  void record(std::size_t index, const Record& record) const noexcept {
-    store_all(entry_.page_ + offsetof(Entry, has) + index * sizeof(Record), record);
-  }
   void wanted(const Record& record) const noexcept {
     store_all(entry_.page_ + offsetof(Entry, wanted), record);
   }
@@ -314,65 +311,63 @@ void OwnEntry::move_out() noexcept {
   board.in_use[index_] = false;
 }
 
-void OwnEntry::add(const Lock& lock, const std::source_location& where) noexcept {
+/// held_ when it is not there.
+std::uint32_t OwnEntry::find(const Lock& lock) const noexcept {
+  std::uint32_t i = 0;
+  while (i < held_ && (kept_[i].region != lock.region || kept_[i].offset != lock.offset ||
+                       kept_[i].mode != lock.mode)) {
+    ++i;
+  }
+  return i;
+}
+
+void OwnEntry::tell_depth(std::uint32_t index, std::uint32_t depth) noexcept {
+  const std::uint32_t shown = std::min<std::uint32_t>(depth, UINT16_MAX);
+  store(page_ + offset_of_record(index) + offsetof(Record, line),
+        two(kept_[index].line, static_cast<std::uint32_t>(kept_[index].mode) | shown << 16));
+}
+
+void OwnEntry::add(const Lock& lock, std::uint32_t depth,
+                   const std::source_location& where) noexcept {
   const Writing writing{*this};
-  put(lock, where);
+  put(lock, depth, where);
   writing.held();
   if (unnoted_ != 0) writing.waiting();
 }
 
-void OwnEntry::put(const Lock& lock, const std::source_location& where) noexcept {
-  std::byte* const records = page_ + offsetof(Entry, has);
-  for (std::uint32_t i = 0; i < held_; ++i) {
-    Kept& kept = kept_[i];
-    if (kept.region != lock.region || kept.offset != lock.offset || kept.mode != lock.mode)
-      continue;
-    ++kept.depth;
-    tell_depth(records + i * sizeof(Record), kept);
-    return;
-  }
-  if (held_ == most_held) {
+void OwnEntry::put(const Lock& lock, std::uint32_t depth,
+                   const std::source_location& where) noexcept {
+  const std::uint32_t index = depth > 1 ? find(lock) : held_;
+  if (index < held_) {
+    tell_depth(index, depth);
+  } else if (held_ == most_held) {
     ++unnoted_;
-    return;
+  } else {
+    kept_[held_] = {lock.region, lock.offset, lock.mode, where.line()};
+    store_all(page_ + offset_of_record(held_), record_of(lock, now_coarse(), where));
+    ++held_;
   }
-  kept_[held_] = {lock.region, lock.offset, lock.mode, 1, where.line()};
-  store_all(records + held_ * sizeof(Record), record_of(lock, now_coarse(), where));
-  ++held_;
 }
 
-void OwnEntry::tell_depth(std::byte* record, const Kept& kept) noexcept {
-  store(record + offsetof(Record, line),
-        two(kept.line, static_cast<std::uint32_t>(kept.mode) | std::uint32_t{kept.depth} << 16));
-}
-
-void OwnEntry::remove(const Lock& lock) noexcept {
-  std::byte* const records = page_ + offsetof(Entry, has);
-  std::uint32_t i = held_;
-  while (i > 0 && (kept_[i - 1].region != lock.region || kept_[i - 1].offset != lock.offset ||
-                   kept_[i - 1].mode != lock.mode)) {
-    --i;
-  }
+void OwnEntry::remove(const Lock& lock, std::uint32_t left) noexcept {
+  const std::uint32_t index = find(lock);
   const Writing writing{*this};
-  if (i == 0) {  // from before diagnosing was on, or one too many to be noted
-    if (unnoted_ != 0) --unnoted_;
+  if (index == held_) {  // from before diagnosing was on, or one too many to be noted
+    if (left == 0 && unnoted_ != 0) --unnoted_;
     writing.waiting();
-    return;
-  }
-  Kept& kept = kept_[--i];
-  if (--kept.depth != 0) {
-    tell_depth(records + i * sizeof(Record), kept);
-    return;
-  }
-  --held_;
-  if (i != held_) {  // not the last one: the last one takes its place
-    kept = kept_[held_];
-    for (std::size_t at = 0; at < sizeof(Record); at += sizeof(std::uint64_t)) {
+  } else if (left != 0) {
+    tell_depth(index, left);
+  } else {
+    --held_;
+    kept_[index] = kept_[held_];  // the last one takes its place
+    const std::byte* const from = page_ + offset_of_record(held_);
+    for (std::size_t at = 0; index != held_ && at < sizeof(Record); at += sizeof(std::uint64_t)) {
       std::uint64_t word = 0;
-      std::memcpy(&word, records + held_ * sizeof(Record) + at, sizeof word);
-      store(records + i * sizeof(Record) + at, word);
+      std::memcpy(&word, from + at, sizeof word);
+      store(page_ + offset_of_record(index) + at, word);
     }
+    writing.held();
   }
-  writing.held();
 }
 
 void OwnEntry::wait(const Lock& lock, Deadline deadline,
@@ -394,7 +389,8 @@ void OwnEntry::end_wait() noexcept {
 void OwnEntry::obtain(const Lock& lock, const std::source_location& where) noexcept {
   waits_ = false;
   const Writing writing{*this};
-  put(lock, where);
+  // A writer among readers has noted it when it came to be the next one.
+  if (lock.mode == Mode::shared || find(lock) == held_) put(lock, 1, where);
   writing.waiting();
   writing.held();
 }

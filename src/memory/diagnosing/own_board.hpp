@@ -33,11 +33,11 @@ class OwnEntry {
   bool waits() const noexcept { return waits_; }
   bool has_any() const noexcept { return held_ != 0; }
 
-  void add(const Lock& lock, const std::source_location& where) noexcept;
-  void remove(const Lock& lock) noexcept;
+  void add(const Lock& lock, std::uint32_t depth, const std::source_location& where) noexcept;
+  void remove(const Lock& lock, std::uint32_t left) noexcept;
   void wait(const Lock& lock, Deadline deadline, const std::source_location& where) noexcept;
   void end_wait() noexcept;
-  /// end_wait() and add() in one.
+  /// end_wait() and add() once in one.
   void obtain(const Lock& lock, const std::source_location& where) noexcept;
 
  private:
@@ -47,13 +47,13 @@ class OwnEntry {
     std::uint64_t region;
     std::uint64_t offset;
     Mode mode;
-    std::uint16_t depth;
     std::uint32_t line;
   };
   bool move_in() noexcept;
   void move_out() noexcept;
-  void put(const Lock& lock, const std::source_location& where) noexcept;
-  static void tell_depth(std::byte* record, const Kept& kept) noexcept;
+  std::uint32_t find(const Lock& lock) const noexcept;
+  void put(const Lock& lock, std::uint32_t depth, const std::source_location& where) noexcept;
+  void tell_depth(std::uint32_t index, std::uint32_t depth) noexcept;
 
   std::byte* page_ = nullptr;
   std::uint64_t sequence_ = 0;

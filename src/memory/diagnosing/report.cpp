@@ -54,7 +54,7 @@ LockReport::State& state_of(States& states, const Record& record) {
 /// One that is written at this moment is looked at again; one whose writer was stopped there is not
 /// shown.
 std::optional<Entry> read_patiently(const SeenBoard& board, std::uint32_t index) {
-  for (int looks = 0; looks < 100; ++looks) {
+  for (int looks = 0; looks < 8; ++looks) {
     if (auto entry = read_entry(board, index)) return entry;
   }
   return std::nullopt;
@@ -77,7 +77,7 @@ class Gathering {
     LockReport::Process process{.process = static_cast<pid_t>(board.header.process),
                                 .program = text_of(board.header.name),
                                 .unseen = board.header.unnoted};
-    for (std::uint32_t i = 0; i < entries_of(board); ++i) {
+    for (std::uint32_t i = 0; i < board.entries; ++i) {
       const auto entry = read_patiently(board, i);
       if (!entry || !lives(board, *entry)) continue;
       ++process.threads;
@@ -111,6 +111,10 @@ class Gathering {
     uses_ += entry.held + 1;
     for (std::uint32_t i = 0; i < entry.held; ++i) {
       const Record& record = entry.has[i];
+      // The next writer of a SharedMutex: it has its turn, not the lock yet.
+      const bool waits_for_it = entry.waiting != 0 && record.region == entry.wanted.region &&
+                                record.offset == entry.wanted.offset;
+      if (waits_for_it && record.mode == 0) continue;
       state_of(states_, record).owners.push_back(use_of(board, entry, record));
       std::uint64_t& turn = turns_[{record.region, record.offset}];
       turn = std::max(turn, record.turn);
