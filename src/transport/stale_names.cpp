@@ -13,6 +13,7 @@
 
 #include <bulkhead/names.hpp>
 
+#include "memory/diagnosing/boards.hpp"
 #include "os/names.hpp"
 #include "os/recorded_names.hpp"
 #include "os/syscall.hpp"
@@ -164,11 +165,32 @@ void visit_lock(const std::string& path, Do what, Names& told) {
   told.push_back(std::move(name));
 }
 
+/// What processes that diagnose their locks leave when they are killed.
+void visit_boards(const std::string& folder, Do what, Names& told) {
+  using namespace memory::diagnosing;
+  const auto boards = see_boards(folder);
+  const auto removed = what == Do::remove ? remove_dead_boards(folder) : std::vector<std::string>{};
+  for (const SeenBoard& board : boards) {
+    OwnedName name;
+    name.mechanism = "locks";
+    name.name = board.path;
+    name.owner = board.whole ? static_cast<pid_t>(board.header.process) : 0;
+    name.state = board.lives ? State::live : State::stale;
+    if (what == Do::remove && !board.lives) {
+      const bool gone = std::find(removed.begin(), removed.end(), board.path) != removed.end();
+      name.state = gone ? State::removed : State::kept;
+      if (!gone) name.why = "a fork of its process has it yet";
+    }
+    if (what == Do::look || !board.lives) told.push_back(std::move(name));
+  }
+}
+
 Result<Names> visit_all(Do what) {
   Names told;
   const std::string folder = BULKHEAD_TRY(runtime_directory());
   for (const auto& path : files_in(folder + "/names", ".name")) visit_record(path, what, told);
   for (const auto& path : files_in(folder, ".lock")) visit_lock(path, what, told);
+  visit_boards(folder + memory::diagnosing::board_folder, what, told);
   return told;
 }
 
