@@ -7,7 +7,13 @@
 //   published  its maker goes on writing, everybody else can only read it: publish()
 //   frozen     nobody can change it any more, its maker included: freeze()
 // All space is reserved when a Region is made: a full disk or memory limit is `exhausted` then and
-// never a signal later. Nothing has a name; when the last process that has it is gone, so is it.
+// never a signal later. What is made has no name; when the last process that has it is gone, so is it.
+//
+// Or it is opened by a name: a file, a device, POSIX or System V memory, whole or in part, to be
+// read, to be changed in a copy of this process's own, or to be written for all. A file can be cut
+// by others while it is mapped, and touching what is gone is SIGBUS: so a mapping of one wants the
+// guard of sigbus_guard.hpp, and check() after use; without the guard read() and write() are there,
+// which go through the kernel and answer with an error. Memory with locks in it is a SharedRegion.
 //
 // One thread at a time per object; the bytes are shared memory and follow its rules. Nothing here
 // blocks. A peer's death changes nothing: the bytes stay as it left them. TRUST: attach() with
@@ -17,20 +23,37 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/fd.hpp>
 #include <bulkhead/handle.hpp>
+#include <bulkhead/memory_name.hpp>
 #include <bulkhead/result.hpp>
 #include <bulkhead/trust.hpp>
 
 namespace bulkhead {
+
+namespace memory {
+struct Window;
+}
 
 class BULKHEAD_API Region {
  public:
   enum class Kind : std::uint8_t {
     anonymous,    ///< inherited by fork alone; has no descriptor
     memory_file,  ///< a memory file: can be passed to any process
+    named,        ///< opened by its name: a file, a device, POSIX or System V memory
+  };
+  enum class Writes : std::uint8_t {
+    refused,       ///< read-only
+    stay_private,  ///< copy-on-write: nobody else sees them, the file least of all
+    reach_all,     ///< the file, and everybody who has it mapped
+  };
+  enum class Cut : std::uint8_t {
+    guarded,   ///< others may cut it: `invalid` unless guard_mappings() was called
+    by_calls,  ///< others may cut it: not mapped, bytes() is empty; read() and write() serve
+    excluded,  ///< the caller knows that nobody does; if somebody does, it is SIGBUS
   };
   enum class State : std::uint8_t { shared, published, frozen };
 
@@ -42,9 +65,34 @@ class BULKHEAD_API Region {
     bool prefault = false;
   };
 
+  struct View {
+    Writes writes = Writes::refused;
+    /// What can be cut: a file or POSIX memory. Devices and System V memory cannot.
+    Cut cut = Cut::guarded;
+    /// Touch every page now rather than at first use.
+    bool prefault = false;
+    /// Never paged out. `exhausted` beyond RLIMIT_MEMLOCK.
+    bool locked = false;
+  };
+
   /// A new Region of `size` bytes (at least 1), zeroed, readable and writable.
   static Result<Region> create(std::size_t size, Options options);
   static Result<Region> create(std::size_t size) { return create(size, Options{}); }
+
+  /// What has that name already; never made. `invalid` when the part is not there, `exhausted` when
+  /// it is to be written and its space cannot be reserved, `unsupported` for what cannot be mapped.
+  static Result<Region> open(const MemoryName& name, View view);
+  static Result<Region> open(const MemoryName& name) { return open(name, View{}); }
+
+  /// Copies through the kernel. As many bytes as are there; `corrupt` when that is fewer than the
+  /// Region has. Of an opened file or POSIX memory only; what was written privately is not seen.
+  Result<std::size_t> read(std::uint64_t offset, MutableBytes into) const;
+  /// `denied` unless writes reach all, `too_large` beyond the Region's end.
+  Result<void> write(std::uint64_t offset, Bytes from);
+
+  /// `corrupt` when somebody has cut the file since it was opened. Call it after the bytes were used
+  /// and before they are believed.
+  Result<void> check() const;
 
   /// Maps what a peer passed, read-only unless it is `shared`. Untrusted: `corrupt` unless it is a
   /// memory file sealed as published or frozen, so that no later access can fault.
@@ -61,7 +109,7 @@ class BULKHEAD_API Region {
   bool writable() const noexcept { return writable_; }
 
   /// The bytes for reading.
-  Bytes bytes() const noexcept { return {data_, size_}; }
+  Bytes bytes() const noexcept { return {data_, data_ != nullptr ? size_ : 0}; }
   /// The bytes for writing; empty when this mapping is read-only.
   MutableBytes mutable_bytes() noexcept {
     return writable_ ? MutableBytes{data_, size_} : MutableBytes{};
@@ -87,7 +135,7 @@ class BULKHEAD_API Region {
   static Result<Region> from_handle(Handle handle, Trust trust);
 
  private:
-  Region() = default;
+  Region() noexcept;
   void unmap() noexcept;
 
   Fd fd_;
@@ -97,6 +145,7 @@ class BULKHEAD_API Region {
   State state_ = State::shared;
   bool writable_ = false;
   bool made_here_ = false;
+  std::unique_ptr<memory::Window> window_;  // of kind named: it has the mapping then
 };
 
 }  // namespace bulkhead

@@ -47,6 +47,17 @@ Result<void> check_urgent(const Message& message) {
   return fail(ErrorKind::unsupported, {.cause = "handles and a priority in one message"});
 }
 
+/// Whoever gets a SharedRegion can write what this process believes: equals only.
+Result<void> check_handles(const Message& message, Trust trust) {
+  if (trust == Trust::equal) return {};
+  for (const Handle& handle : message.handles()) {
+    if (handle.kind() != Handle::Kind::shared_region) continue;
+    return fail(ErrorKind::denied, {.cause = "a SharedRegion for a peer that is not trusted",
+                                    .remedy = "publish or freeze a Region and send that"});
+  }
+  return {};
+}
+
 }  // namespace
 
 Loan::~Loan() {
@@ -78,6 +89,7 @@ Channel::~Channel() {
 
 Result<void> detail::ChannelState::send(Message& message, Deadline deadline) {
   auto sent = guarded([&]() -> Result<void> {
+    if (!message.handles().empty()) BULKHEAD_TRY(check_handles(message, trust));
     if (message.priority() == 0) [[likely]]
       return link->send(message.bytes(), message.handles(), deadline);
     BULKHEAD_TRY(check_urgent(message));
@@ -89,6 +101,7 @@ Result<void> detail::ChannelState::send(Message& message, Deadline deadline) {
 
 Result<void> detail::ChannelState::send_part(Message& message, std::size_t& done) {
   auto sent = guarded([&]() -> Result<void> {
+    if (!message.handles().empty()) BULKHEAD_TRY(check_handles(message, trust));
     if (message.priority() == 0) return link->send_part(message.bytes(), message.handles(), done);
     BULKHEAD_TRY(check_urgent(message));
     return link->send_urgent_part(message.bytes(), message.priority(), done);

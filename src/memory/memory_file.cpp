@@ -25,7 +25,9 @@ constexpr std::size_t longest_name = 249;  // memfd_create(2)
 
 std::string words(std::size_t size) { return std::to_string(size) + " bytes"; }
 
-Result<void> check_limits(std::size_t size) {
+}  // namespace
+
+Result<void> check_memory_limits(std::size_t size) {
   // Asked before, as the kernel raises SIGXFSZ with the error.
   rlimit limit{};
   if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
@@ -47,9 +49,11 @@ Result<void> check_limits(std::size_t size) {
   return {};
 }
 
-Result<Fd> open_memory_file(const char* name) {
+namespace {
+
+Result<Fd> open_memory_file(const char* name, FileKind kind) {
   const std::string full = ("bulkhead-" + std::string{name ? name : ""}).substr(0, longest_name);
-  constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | (kind.huge ? MFD_HUGETLB : 0U);
   int fd = ::memfd_create(full.c_str(), flags | mfd_noexec_seal);
   if (fd < 0 && errno == EINVAL) fd = ::memfd_create(full.c_str(), flags);
   if (fd < 0) return os::failed("make", "memory file");
@@ -74,7 +78,7 @@ bool has(int seals, int wanted) { return (seals & wanted) == wanted; }
 
 }  // namespace
 
-Result<Fd> make_memory_file(const char* name, std::size_t size) {
+Result<Fd> make_memory_file(const char* name, std::size_t size, FileKind kind) {
   if (size == 0) {
     return fail(ErrorKind::invalid,
                 {.operation = "make", .object = "memory file", .cause = "a size of 0 bytes"});
@@ -83,14 +87,16 @@ Result<Fd> make_memory_file(const char* name, std::size_t size) {
     return fail(ErrorKind::exhausted,
                 {.operation = "reserve", .object = words(size), .cause = "no file is that large"});
   }
-  BULKHEAD_TRY(check_limits(size));
-  Fd file = BULKHEAD_TRY(open_memory_file(name));
+  BULKHEAD_TRY(check_memory_limits(size));
+  Fd file = BULKHEAD_TRY(open_memory_file(name, kind));
   // fallocate alone sets the size too; it fails as a whole and then gives the space back.
   if (os::retry_eintr([&] { return ::fallocate(file.native(), 0, 0, static_cast<off_t>(size)); }) !=
       0) {
-    return os::failed("reserve", words(size));
+    if (!kind.huge) return os::failed("reserve", words(size));
+    return os::failed("reserve", words(size), "reserve huge pages (sysctl vm.nr_hugepages=N)");
   }
-  if (::fcntl(file.native(), F_ADD_SEALS, seals_shared) != 0) return os::failed("seal", "region");
+  const int seals = kind.growable ? F_SEAL_SHRINK : seals_shared;
+  if (::fcntl(file.native(), F_ADD_SEALS, seals) != 0) return os::failed("seal", "region");
   return file;
 }
 
@@ -138,6 +144,25 @@ Result<MemoryFile> inspect(FdView file) {
     return unfit("a memory file whose space is not reserved");
   }
   return found;
+}
+
+Result<std::size_t> inspect_shared(FdView file) {
+  const int seals = ::fcntl(file.native(), F_GET_SEALS);
+  struct stat status{};
+  if (::fstat(file.native(), &status) != 0) return unfit("not an open descriptor");
+  if (seals < 0) {
+    return unfit(std::string{"the descriptor is "} + kind_of(status.st_mode) +
+                 ", not a memory file");
+  }
+  if (!has(seals, F_SEAL_SHRINK)) return unfit("a memory file that can be cut");
+  if ((seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) != 0) {
+    return unfit("it is published or frozen: only its maker can write it");
+  }
+  if (status.st_size == 0) return unfit("an empty memory file");
+  if (status.st_blocks < (status.st_size + 511) / 512) {
+    return unfit("a memory file whose space is not reserved");
+  }
+  return static_cast<std::size_t>(status.st_size);
 }
 
 }  // namespace bulkhead::memory

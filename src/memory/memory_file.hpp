@@ -25,7 +25,15 @@ namespace bulkhead::memory {
 /// A memory file of `size` bytes, all reserved, that nobody can resize; not executable where the
 /// kernel knows how. `exhausted` when the space, the file size limit or a descriptor is missing;
 /// nothing stays behind then and no signal is raised. Named bulkhead-NAME, cut to what fits.
-Result<Fd> make_memory_file(const char* name, std::size_t size);
+/// `growable`: not sealed against growing. `huge`: of the kernel's reserved huge pages.
+struct FileKind {
+  bool growable = false;
+  bool huge = false;
+};
+Result<Fd> make_memory_file(const char* name, std::size_t size, FileKind kind = {});
+
+/// `exhausted` for more than this process may write (RLIMIT_FSIZE) or this machine has.
+Result<void> check_memory_limits(std::size_t size);
 
 /// Adds the seals of `state` (published or frozen). `invalid` when frozen is asked for while a
 /// writable mapping exists anywhere.
@@ -40,5 +48,9 @@ struct MemoryFile {
 /// descriptor it is. TRUST: `corrupt` unless it is a memory file in one of the three states, with
 /// all its space reserved, so that no access to a mapping of `size` bytes can fault, now or later.
 Result<MemoryFile> inspect(FdView file);
+
+/// The size of a memory file that several write: `corrupt` unless it is `shared`, or one that can
+/// only grow. Of huge pages too: only for peers of equal trust.
+Result<std::size_t> inspect_shared(FdView file);
 
 }  // namespace bulkhead::memory

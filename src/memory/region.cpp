@@ -7,6 +7,8 @@
 #include <bulkhead/region.hpp>
 
 #include "memory/memory_file.hpp"
+#include "memory/path_memory.hpp"
+#include "memory/window.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead {
@@ -82,7 +84,8 @@ Region::Region(Region&& other) noexcept
       kind_(other.kind_),
       state_(other.state_),
       writable_(std::exchange(other.writable_, false)),
-      made_here_(std::exchange(other.made_here_, false)) {}
+      made_here_(std::exchange(other.made_here_, false)),
+      window_(std::move(other.window_)) {}
 
 Region& Region::operator=(Region&& other) noexcept {
   if (this != &other) {
@@ -94,18 +97,22 @@ Region& Region::operator=(Region&& other) noexcept {
     state_ = other.state_;
     writable_ = std::exchange(other.writable_, false);
     made_here_ = std::exchange(other.made_here_, false);
+    window_ = std::move(other.window_);
   }
   return *this;
 }
 
+Region::Region() noexcept = default;
 Region::~Region() { unmap(); }
 
 void Region::unmap() noexcept {
-  if (data_ != nullptr) ::munmap(data_, size_);
+  if (data_ != nullptr && !window_) ::munmap(data_, size_);
+  window_.reset();
   data_ = nullptr;
 }
 
 Result<void> Region::publish() {
+  if (window_) return wrong("publish", "it has a name by which others can write it");
   if (kind_ == Kind::anonymous) return wrong("publish", "an anonymous region has no descriptor");
   if (data_ == nullptr) return wrong("publish", "it was moved from");
   if (!made_here_) return wrong("publish", "only its maker can");
@@ -116,6 +123,7 @@ Result<void> Region::publish() {
 }
 
 Result<void> Region::freeze() {
+  if (window_) return wrong("freeze", "it has a name by which others can write it");
   if (kind_ == Kind::anonymous) return wrong("freeze", "an anonymous region has no descriptor");
   if (data_ == nullptr) return wrong("freeze", "it was moved from");
   if (state_ == State::frozen) return {};
@@ -137,6 +145,7 @@ Result<void> Region::freeze() {
 }
 
 Result<Region> Region::duplicate() const {
+  if (window_) return open(window_->name, window_->view);
   if (data_ == nullptr) return wrong("duplicate", "it was moved from");
   Region copy;
   copy.kind_ = kind_;
@@ -156,6 +165,13 @@ Result<Region> Region::duplicate() const {
 }
 
 Result<Handle> Region::into_handle() && {
+  if (window_) {
+    return fail(ErrorKind::unsupported,
+                {.operation = "send",
+                 .object = memory::title_of(window_->name),
+                 .cause = "it is found by its name, and others could cut it",
+                 .remedy = "send the name, or copy it into a Region of kind memory_file"});
+  }
   if (kind_ == Kind::anonymous) {
     return fail(ErrorKind::unsupported, {.operation = "send",
                                          .object = "region",
@@ -168,6 +184,29 @@ Result<Handle> Region::into_handle() && {
   writable_ = false;
   return Handle{std::move(fd_), Handle::Kind::region};
 }
+
+Result<Region> Region::open(const MemoryName& name, View view) {
+  auto window = std::make_unique<memory::Window>(BULKHEAD_TRY(memory::open_window(name, view)));
+  Region region;
+  region.kind_ = Kind::named;
+  region.data_ = window->mapping.data();
+  region.size_ = window->size;
+  region.writable_ = view.writes != Writes::refused && region.data_ != nullptr;
+  region.window_ = std::move(window);
+  return region;
+}
+
+Result<std::size_t> Region::read(std::uint64_t offset, MutableBytes into) const {
+  if (!window_) return wrong("read", "only what was opened by a name is read by calls");
+  return memory::read(*window_, offset, into);
+}
+
+Result<void> Region::write(std::uint64_t offset, Bytes from) {
+  if (!window_) return wrong("write", "only what was opened by a name is written by calls");
+  return memory::write(*window_, offset, from);
+}
+
+Result<void> Region::check() const { return window_ ? memory::check(*window_) : Result<void>{}; }
 
 Result<Region> Region::from_handle(Handle handle, Trust trust) {
   if (handle.kind() != Handle::Kind::region) {

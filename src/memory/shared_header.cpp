@@ -2,6 +2,7 @@
 #include "memory/shared_header.hpp"
 
 #include <bit>
+#include <cstring>
 #include <string>
 
 #include <bulkhead/shared.hpp>
@@ -23,6 +24,12 @@ std::uint32_t crc_of(SharedHeader header) {
   header.state = 0;
   header.crc = 0;
   return os::crc32c(Bytes{reinterpret_cast<const std::byte*>(&header), sizeof header});
+}
+
+bool is_unfinished(const SharedHeader& header) {
+  const bool unborn = header.magic == 0 && header.state == SharedHeader::unborn;
+  return unborn ||
+         (header.magic == SharedHeader::right_magic && header.state == SharedHeader::being_made);
 }
 
 SharedHeader& header_in(const SharedRegion& region) {
@@ -67,6 +74,13 @@ Result<void*> shared_begin(const SharedRegion& region, const SharedShape& shape)
   return region.bytes().data() + header.offset;
 }
 
+bool shared_is_unfinished(const std::byte* at, std::size_t size) {
+  SharedHeader header{};
+  if (size < sizeof header) return false;
+  std::memcpy(&header, at, sizeof header);
+  return is_unfinished(header);
+}
+
 void shared_ready(const SharedRegion& region) noexcept {
   // ORDER shared.ready: the object and the header before it; partner shared.seen.
   std::atomic_ref{header_in(region).state}.store(SharedHeader::ready, std::memory_order_release);
@@ -80,6 +94,9 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
   const auto state = std::atomic_ref{header_in(region).state}.load(std::memory_order_acquire);
   SharedHeader header = header_in(region);
   header.state = state;
+  if (is_unfinished(header)) {
+    return refused(ErrorKind::not_found, "it was never finished", "make it anew");
+  }
   if (header.magic != SharedHeader::right_magic) {
     return refused(ErrorKind::corrupt, "there is no shared object");
   }
@@ -102,7 +119,7 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
     return refused(ErrorKind::corrupt, "its header does not fit the region");
   }
   if (header.state != SharedHeader::ready) {
-    return refused(ErrorKind::corrupt, "it was never finished", "make it anew");
+    return refused(ErrorKind::corrupt, "its header is damaged");
   }
   return region.bytes().data() + header.offset;
 }

@@ -59,8 +59,8 @@ TEST(shared, object_travels_as_a_handle_between_equals_only) {
   auto there =
       or_throw(Shared<Pair>::from_handle(or_throw(std::move(copy).into_handle()), Trust::equal));
   EXPECT_EQ(there->first, 1);
-  const auto refused = Shared<Pair>::from_handle(or_throw(std::move(object).into_handle()),
-                                                 Trust::untrusted);
+  const auto refused =
+      Shared<Pair>::from_handle(or_throw(std::move(object).into_handle()), Trust::untrusted);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), ErrorKind::denied);
 }

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,10 @@ std::string_view word(Named kind) {
       return "fifo";
     case Named::queue:
       return "queue";
+    case Named::memory:
+      return "memory";
+    case Named::segment:
+      return "segment";
     case Named::key:
       break;
   }
@@ -91,16 +96,19 @@ std::string identity_in(FdView folder, const std::string& name) {
   return identity(found);
 }
 
+std::string path_of_memory(std::string_view name) { return "/dev/shm" + std::string{name}; }
+
 /// An id comes again only after its sequence number has wrapped.
-std::string identity_of_queue(int id) { return "0:" + std::to_string(id) + ":0"; }
+std::string identity_of_id(int id) { return "0:" + std::to_string(id) + ":0"; }
 
 std::string identity_of(Named kind, const std::string& name) {
-  if (kind == Named::key) {
+  if (kind == Named::key || kind == Named::segment) {
     key_t key = 0;
     std::from_chars(name.data(), name.data() + name.size(), key);
-    const int id = ::msgget(key, 0);
-    return id < 0 ? std::string{} : identity_of_queue(id);
+    const int id = kind == Named::key ? ::msgget(key, 0) : ::shmget(key, 0, 0);
+    return id < 0 ? std::string{} : identity_of_id(id);
   }
+  if (kind == Named::memory) return identity_in(FdView{AT_FDCWD}, path_of_memory(name));
   if (kind != Named::queue) return identity_in(FdView{AT_FDCWD}, name);
   // A queue is a file of a file system that need not be mounted; its descriptor is a file's.
   const Fd queue = Fd::adopt(::mq_open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -176,6 +184,11 @@ Result<void> NameRecord::add(Named kind, std::string_view name) {
   last_kind_ = kind;
   last_name_ = name;
   return {};
+}
+
+Result<void> NameRecord::add(Named kind, std::string_view name, std::string_view identity) {
+  BULKHEAD_TRY(add(kind, name));
+  return append("made", identity);
 }
 
 Result<void> NameRecord::add_lock(std::string_view path) { return append("lock", path); }

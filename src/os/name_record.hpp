@@ -17,7 +17,8 @@
 //   mechanism TEXT   the first: who may name it ("fifo")
 //   owner PID
 //   lock PATH        the lock file whose holder has the name that follows (names.hpp)
-//   socket|fifo|queue|key TEXT   a name: a path, "/name" of a POSIX queue, a System V key (decimal)
+//   socket|fifo|queue|key|memory|segment TEXT   a name: a path, "/name" of a POSIX object, a System V
+//                                key (decimal)
 //   made DEVICE:INODE:BIRTH      of the name before it: what was made there
 // TRUST: the folder is this user's alone (mode 0700), and still nothing is removed that is not of
 // the kind that was written down, of this user, and the one that was made.
@@ -34,10 +35,12 @@ namespace bulkhead::os {
 
 /// What kind of thing a name stands for, and so how it is removed.
 enum class Named : std::uint8_t {
-  socket,  ///< a path: a Unix socket
-  fifo,    ///< a path: a FIFO
-  queue,   ///< "/name": a POSIX message queue
-  key,     ///< a System V message queue's key, in decimal
+  socket,   ///< a path: a Unix socket
+  fifo,     ///< a path: a FIFO
+  queue,    ///< "/name": a POSIX message queue
+  key,      ///< a System V message queue's key, in decimal
+  memory,   ///< "/name": POSIX shared memory; in use while somebody has its file locked
+  segment,  ///< a System V shared memory's key, in decimal; in use while it is attached
 };
 
 class NameRecord {
@@ -56,6 +59,8 @@ class NameRecord {
   /// The last name added has been made: nothing else that bears the name later is taken for it.
   /// Without this, anything of that kind, this user's and unused, is.
   void made() noexcept;
+  /// A name and what will bear it, where that is known before: a file that is about to get it.
+  Result<void> add(Named kind, std::string_view name, std::string_view identity);
 
   /// Of the file in record_directory().
   std::string file_name() const { return path_.substr(path_.rfind('/') + 1); }
@@ -65,7 +70,7 @@ class NameRecord {
   /// To another process of this user, which holds the record as long as it has the descriptor, on
   /// its way there already. Then leave(), and adopt() there.
   FdView lock() const noexcept { return file_; }
-  void leave() noexcept { file_.close(); }
+  void leave() noexcept { file_.close(); }  ///< also: what it names stays, for whoever cleans
   /// TRUST: `invalid` unless it is the record of that name.
   static Result<NameRecord> adopt(Fd lock, std::string_view file_name);
 
@@ -91,7 +96,9 @@ Result<std::string> record_directory();
 std::string identity_of(Named kind, const std::string& name);
 /// The same of what lies in an open folder; of the open file itself for an empty name.
 std::string identity_in(FdView folder, const std::string& name);
-/// The same of a System V queue's id.
-std::string identity_of_queue(int id);
+/// The same of a System V queue's or memory's id.
+std::string identity_of_id(int id);
+/// Where the memory "/name" of POSIX is as a file, shm_overview(7).
+std::string path_of_memory(std::string_view name);
 
 }  // namespace bulkhead::os

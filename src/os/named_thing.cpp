@@ -5,13 +5,16 @@
 #include <cstring>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "os/names.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
@@ -104,11 +107,51 @@ Result<Verdict> take_key(const NamedThing& thing, Do what) {
   }
   if (state.msg_perm.cuid != ::geteuid()) return Verdict::other;
   const bool ours = thing.made.empty() ? state.msg_qnum == 0 && state.msg_lspid == 0
-                                       : thing.made == identity_of_queue(id);
+                                       : thing.made == identity_of_id(id);
   if (!ours) return Verdict::other;
   if (what == Do::look || ::msgctl(id, IPC_RMID, nullptr) == 0) return Verdict::removed;
   if (errno == EIDRM || errno == EINVAL) return Verdict::gone;
   return failed("remove queue", thing.name);
+}
+
+/// Whoever uses it through this library holds a lock on the file (memory/posix_memory.hpp).
+Result<Verdict> take_memory(const NamedThing& thing, Do what) {
+  const std::string path = path_of_memory(thing.name);
+  const Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) return gone_or_failed("open memory", thing.name);
+  struct stat found{};
+  if (::fstat(file.native(), &found) != 0) return failed("look at memory", thing.name);
+  const bool ours = S_ISREG(found.st_mode) && found.st_uid == ::geteuid() && !thing.made.empty();
+  if (!ours || thing.made != identity_in(file, "")) return Verdict::other;
+  if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
+    return Verdict::in_use;
+  }
+  if (thing.made != identity_of(thing.kind, thing.name)) return Verdict::gone;
+  if (what == Do::look || ::unlink(path.c_str()) == 0) return Verdict::removed;
+  return gone_or_failed("remove memory", thing.name);
+}
+
+Result<Verdict> take_segment(const NamedThing& thing, Do what) {
+  key_t key = 0;
+  const char* const end = thing.name.data() + thing.name.size();
+  if (std::from_chars(thing.name.data(), end, key).ptr != end || key == IPC_PRIVATE) {
+    return Verdict::other;
+  }
+  // Whoever attaches or removes one does so under this lock.
+  const auto lock = lock_segments();
+  if (!lock) return fail(lock.error());
+  const int id = ::shmget(key, 0, 0);
+  shmid_ds state{};
+  if (id < 0 || ::shmctl(id, IPC_STAT, &state) != 0) {
+    return gone_or_failed("look at memory", thing.name);
+  }
+  // One that its owner had no time to tell about was never attached.
+  const bool ours = thing.made.empty() ? state.shm_lpid == 0 : thing.made == identity_of_id(id);
+  if (state.shm_perm.cuid != ::geteuid() || !ours) return Verdict::other;
+  if (state.shm_nattch != 0) return Verdict::in_use;
+  if (what == Do::look || ::shmctl(id, IPC_RMID, nullptr) == 0) return Verdict::removed;
+  if (errno == EIDRM || errno == EINVAL) return Verdict::gone;
+  return failed("remove memory", thing.name);
 }
 
 }  // namespace
@@ -119,6 +162,10 @@ Result<Verdict> NamedThing::take_away(Do what) const {
       return take_queue(*this, what);
     case Named::key:
       return take_key(*this, what);
+    case Named::memory:
+      return take_memory(*this, what);
+    case Named::segment:
+      return take_segment(*this, what);
     case Named::socket:
     case Named::fifo:
       break;

@@ -26,6 +26,7 @@ struct NamedThing {
     gone,     ///< nothing has that name
     removed,  ///< or would be, when only looked at
     other,    ///< something else has it: not ours to take
+    in_use,   ///< it is the one, and others than its dead owner use it
   };
   enum class Do { look, remove };
 

@@ -233,6 +233,15 @@ bool NameLock::take_what_was_left(Named kind, std::string_view name, NamedThing:
   return found;
 }
 
+Result<NameLock> lock_segments() {
+  const std::string path = BULKHEAD_TRY(runtime_directory()) + "/system_v_memory.lock";
+  for (const Deadline patience = std::chrono::seconds{2};;) {
+    auto lock = NameLock::take_to_clean(path);
+    if (lock || lock.error() != ErrorKind::exists || patience.expired()) return lock;
+    BULKHEAD_TRY(poll({}, std::chrono::milliseconds{1}));
+  }
+}
+
 pid_t NameLock::owner_written_in(const std::string& path) {
   const Fd file =
       Fd::adopt(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));

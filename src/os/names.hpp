@@ -30,6 +30,12 @@ Result<std::string> runtime_directory();
 /// with a dot, no "..", at most `most` bytes.
 Result<void> check_name(std::string_view name, std::size_t most);
 
+class NameLock;
+/// Nobody of this user attaches, makes or removes System V memory meanwhile: there is no other way to
+/// remove what nobody uses without taking it from somebody who has just begun to. Held for a few
+/// system calls; waits for who has it for two seconds at most, then `exists`.
+Result<NameLock> lock_segments();
+
 /// Gives what we have just made at `path` the mode that the umask took from it, unless it has it.
 /// Only if it is of that type (S_IFSOCK, ...) and this user's: links that somebody else put in its
 /// place are not followed.

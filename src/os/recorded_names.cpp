@@ -6,6 +6,7 @@
 #include <optional>
 #include <unistd.h>
 
+#include "os/file.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
@@ -18,6 +19,8 @@ std::optional<Named> kind_of(std::string_view word) {
   if (word == "fifo") return Named::fifo;
   if (word == "queue") return Named::queue;
   if (word == "key") return Named::key;
+  if (word == "memory") return Named::memory;
+  if (word == "segment") return Named::segment;
   return std::nullopt;
 }
 
@@ -69,6 +72,21 @@ RecordedNames read_names(const std::string& file_name) {
   const Fd file = Fd::adopt(::open((*folder + "/" + file_name).c_str(),
                                    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   return file ? read_names(file) : RecordedNames{};
+}
+
+bool is_recorded(const NamedThing& thing) {
+  const auto folder = record_directory();
+  if (!folder) return false;
+  const auto files = names_in(*folder);
+  if (!files) return false;
+  for (const std::string& file : *files) {
+    for (const NamedThing& found : read_names(file).things) {
+      if (found.kind == thing.kind && found.name == thing.name && found.made == thing.made) {
+        return true;
+      }
+    }
+  }
+  return false;
 }
 
 }  // namespace bulkhead::os

@@ -23,4 +23,7 @@ RecordedNames read_names(FdView file);
 /// Of the file of that name in record_directory(); nothing in it when there is none.
 RecordedNames read_names(const std::string& file_name);
 
+/// Some process, alive or dead, has written down that it had this very thing.
+bool is_recorded(const NamedThing& thing);
+
 }  // namespace bulkhead::os

@@ -57,6 +57,17 @@ Result<void> check_channels(SpawnOptions& options) {
   return {};
 }
 
+/// Whoever gets a SharedRegion can write what this process believes: equals only.
+Result<void> check_arguments(const SpawnOptions& options, Trust trust) {
+  if (trust == Trust::equal) return {};
+  for (const Handle& handle : options.arguments.handles) {
+    if (handle.kind() != Handle::Kind::shared_region) continue;
+    return fail(ErrorKind::denied, {.cause = "a SharedRegion for a child that is not trusted",
+                                    .remedy = "publish or freeze a Region and hand that over"});
+  }
+  return {};
+}
+
 template <class T>
 Result<void> pack(HandOver<T>& from, std::vector<std::string>& names, std::vector<Handle>& into) {
   for (auto& [name, thing] : from.items()) {
@@ -176,6 +187,7 @@ Result<Starting> Starting::begin(detail::RoleEntry entry, std::string_view role,
   const bool confined = options.sandbox.confines();
   options.channel.trust =
       options.trust.value_or(confined ? Trust::untrusted : options.channel.trust);
+  BULKHEAD_TRY(check_arguments(options, options.channel.trust));
   auto links = BULKHEAD_TRY(transport::make_pair(options.mechanism, options.channel));
   auto main = BULKHEAD_TRY(links.second->detach());
   auto belongings = BULKHEAD_TRY(pack(options, std::move(main)));

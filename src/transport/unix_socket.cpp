@@ -474,7 +474,9 @@ Result<void> UnixLink::take_handles(std::span<const std::byte> tags, std::vector
   for (std::size_t i = 0; i < fds.size(); ++i) {
     const auto kind = static_cast<std::uint8_t>(tags[i * sizeof(Tag)]);
     const auto mechanism = static_cast<std::uint8_t>(tags[i * sizeof(Tag) + 1]);
-    if (kind > static_cast<std::uint8_t>(Handle::Kind::channel)) return lie("an unknown handle");
+    if (kind > static_cast<std::uint8_t>(Handle::Kind::shared_region)) {
+      return lie("an unknown handle");
+    }
     gathered_.emplace_back(std::move(fds[i]), static_cast<Handle::Kind>(kind), mechanism);
   }
   return {};

@@ -88,7 +88,7 @@ Result<std::vector<Handle>> unpack(std::vector<Fd> fds, const std::byte* tags) {
   for (std::size_t i = 0; i < fds.size(); ++i) {
     const auto kind = std::to_integer<std::uint8_t>(tags[i * tag_bytes]);
     const auto mechanism = std::to_integer<std::uint8_t>(tags[i * tag_bytes + 1]);
-    if (kind > static_cast<std::uint8_t>(Handle::Kind::channel)) {
+    if (kind > static_cast<std::uint8_t>(Handle::Kind::shared_region)) {
       return broken("a kind of handle that does not exist");
     }
     handles.emplace_back(std::move(fds[i]), static_cast<Handle::Kind>(kind), mechanism);

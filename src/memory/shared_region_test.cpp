@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SharedRegion in all kinds: made once whoever calls at the same time, ended with its users, its
+// space reserved, never an untrusted process's.
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bulkhead/names.hpp>
+#include <bulkhead/shared_region.hpp>
+
+#include "support/census.hpp"
+#include "support/forked.hpp"
+
+namespace bulkhead {
+namespace {
+
+using test::Forked;
+using testing::HasSubstr;
+using Keep = SharedRegion::Keep;
+
+constexpr std::size_t page = 4096;
+
+std::string own_name(const char* what) { return std::string{what} + std::to_string(::getpid()); }
+key_t own_key() { return 0x42480000 + (::getpid() & 0xffff); }
+bool is_there(const std::string& name) { return std::filesystem::exists("/dev/shm/" + name); }
+bool has_segment(key_t key) { return ::shmget(key, 0, 0) >= 0; }
+
+/// A name of each kind that has names, and whether it is there.
+struct Named {
+  MemoryName name;
+  std::function<bool()> exists;
+};
+std::vector<Named> all_kinds() {
+  const std::string posix = own_name("bh-test-");
+  const std::string file = (test::temporary_folder() / "memory").string();
+  return {{posix_memory(posix), [posix] { return is_there(posix); }},
+          {system_v_memory(own_key()), [] { return has_segment(own_key()); }},
+          {file_memory(file), [file] { return std::filesystem::exists(file); }}};
+}
+
+TEST(shared_region, of_every_kind_is_the_same_bytes_for_all_who_open_it) {
+  for (const auto& [name, exists] : all_kinds()) {
+    auto here = or_throw(SharedRegion::create(name, 2 * page));
+    EXPECT_EQ(here.bytes()[page], std::byte{}) << exists();
+    auto there = or_throw(SharedRegion::open(name));
+    EXPECT_EQ(there.size(), 2 * page);
+    EXPECT_EQ(there.identity(), here.identity());
+    EXPECT_NE(there.bytes().data(), here.bytes().data());
+    here.bytes()[page] = std::byte{7};
+    EXPECT_EQ(there.bytes()[page], std::byte{7});
+    EXPECT_EQ(SharedRegion::create(name, page).error(), ErrorKind::exists);
+    EXPECT_TRUE(here.check());
+    static_cast<void>(SharedRegion::remove(name));
+  }
+}
+
+TEST(shared_region, ends_with_its_last_user_and_a_file_stays) {
+  for (const auto& [name, exists] : all_kinds()) {
+    {
+      auto maker = std::make_unique<SharedRegion>(or_throw(SharedRegion::create(name, page)));
+      auto other = or_throw(SharedRegion::open(name));
+      maker.reset();
+      EXPECT_TRUE(exists());
+      EXPECT_TRUE(SharedRegion::open(name));
+      EXPECT_TRUE(exists());
+    }
+    EXPECT_EQ(exists(), name.kind == MemoryName::Kind::file);
+    if (exists()) {
+      EXPECT_TRUE(SharedRegion::remove(name));
+    }
+    EXPECT_EQ(SharedRegion::open(name).error(), ErrorKind::not_found);
+  }
+}
+
+TEST(shared_region, that_is_kept_stays_until_it_is_removed) {
+  for (const auto& [name, exists] : all_kinds()) {
+    or_throw(SharedRegion::create(name, page, {.keep = Keep::until_removed})).bytes()[1] =
+        std::byte{5};
+    EXPECT_TRUE(exists());
+    EXPECT_EQ(or_throw(SharedRegion::open(name)).bytes()[1], std::byte{5});
+    EXPECT_TRUE(exists());
+    for (const auto& known : or_throw(remove_stale_names())) EXPECT_NE(known.name, "/" + name.name);
+    EXPECT_TRUE(exists());
+    EXPECT_TRUE(SharedRegion::remove(name));
+    EXPECT_FALSE(exists());
+  }
+}
+
+TEST(shared_region, of_dead_users_is_never_opened_again_but_made_anew) {
+  for (const auto& [name, exists] : all_kinds()) {
+    if (name.kind == MemoryName::Kind::file) continue;
+    Forked user{[&name = name] {
+      auto region = or_throw(SharedRegion::open_or_create(name, page));
+      region.bytes()[0] = std::byte{1};
+      ::kill(::getpid(), SIGKILL);
+    }};
+    user.wait();
+    EXPECT_TRUE(exists());
+    EXPECT_EQ(SharedRegion::open(name).error(), ErrorKind::not_found);
+    auto anew = or_throw(SharedRegion::open_or_create(name, page));
+    EXPECT_EQ(anew.bytes()[0], std::byte{});
+  }
+  EXPECT_TRUE(remove_stale_names());
+}
+
+TEST(shared_region, of_dead_users_is_found_by_clean_and_that_of_the_living_is_not) {
+  for (const auto& [name, exists] : all_kinds()) {
+    if (name.kind == MemoryName::Kind::file) continue;
+    const auto told =
+        name.kind == MemoryName::Kind::posix ? "/" + name.name : std::to_string(name.key);
+    const auto state_of = [&told](const std::vector<OwnedName>& names) {
+      for (const auto& found : names) {
+        if (found.name == told) return std::string{to_string(found.state)};
+      }
+      return std::string{"unknown"};
+    };
+    {
+      auto here = or_throw(SharedRegion::create(name, page));
+      EXPECT_EQ(state_of(or_throw(list_names())), "live");
+      EXPECT_EQ(state_of(or_throw(remove_stale_names())), "unknown");
+      EXPECT_TRUE(exists());
+      // A second user is killed: the first one's name stays.
+      Forked{[&name = name] {
+        auto there = or_throw(SharedRegion::open(name));
+        ::kill(::getpid(), SIGKILL);
+      }}.wait();
+      EXPECT_EQ(state_of(or_throw(remove_stale_names())), "unknown");
+      EXPECT_TRUE(exists());
+    }
+    EXPECT_FALSE(exists());
+    Forked{[&name = name] {
+      auto there = or_throw(SharedRegion::create(name, page));
+      ::kill(::getpid(), SIGKILL);
+    }}.wait();
+    EXPECT_EQ(state_of(or_throw(list_names())), "stale");
+    EXPECT_EQ(state_of(or_throw(remove_stale_names())), "removed");
+    EXPECT_FALSE(exists());
+  }
+}
+
+TEST(shared_region, is_made_once_by_many_at_once) {
+  for (const auto& [name, exists] : all_kinds()) {
+    auto count = or_throw(SharedRegion::create(page, {.kind = SharedRegion::Kind::anonymous}));
+    auto* const words = reinterpret_cast<std::uint32_t*>(count.bytes().data());
+    for (int round = 0; round < 5; ++round) {
+      std::vector<Forked> users;
+      for (int i = 0; i < 8; ++i) {
+        users.emplace_back([&name = name, words, round] {
+          auto region = SharedRegion::open_or_create(name, page);
+          if (!region) {
+            __atomic_add_fetch(&words[round], 1, __ATOMIC_SEQ_CST);
+            return 1;
+          }
+          auto* const total = reinterpret_cast<std::uint32_t*>(region->bytes().data());
+          __atomic_add_fetch(total, 1, __ATOMIC_SEQ_CST);
+          // Everybody has it before anybody leaves.
+          __atomic_add_fetch(&words[round], 1, __ATOMIC_SEQ_CST);
+          while (__atomic_load_n(&words[round], __ATOMIC_SEQ_CST) < 8) ::sched_yield();
+          return __atomic_load_n(total, __ATOMIC_SEQ_CST) % 8 == 0 ? 0 : 2;
+        });
+      }
+      for (auto& user : users) EXPECT_EQ(user.wait(), 0);
+    }
+    if (name.kind == MemoryName::Kind::file) static_cast<void>(SharedRegion::remove(name));
+    EXPECT_FALSE(exists());
+  }
+}
+
+TEST(shared_region, of_another_size_or_of_other_users_is_refused) {
+  const auto name = posix_memory(own_name("bh-size-"));
+  auto here = or_throw(SharedRegion::create(name, page));
+  EXPECT_EQ(SharedRegion::open_or_create(name, 2 * page).error(), ErrorKind::incompatible);
+  ASSERT_EQ(::chmod(("/dev/shm/" + name.name).c_str(), 0666), 0);
+  const auto refused = SharedRegion::open(name);
+  EXPECT_EQ(refused.error(), ErrorKind::denied);
+  EXPECT_THAT(refused.error().sentence(), HasSubstr("chmod 600"));
+  EXPECT_EQ(SharedRegion::open(posix_memory("a/b")).error(), ErrorKind::invalid);
+  EXPECT_EQ(SharedRegion::open(system_v_memory(0)).error(), ErrorKind::invalid);
+}
+
+TEST(shared_region, of_another_program_is_used_and_left_alone) {
+  const auto name = own_name("bh-other-");
+  {
+    const Fd other = Fd::adopt(::shm_open(("/" + name).c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+    EXPECT_EQ(SharedRegion::open(posix_memory(name)).error(), ErrorKind::corrupt);  // no size yet
+    ASSERT_EQ(::ftruncate(other.native(), page), 0);
+    EXPECT_EQ(or_throw(SharedRegion::open(posix_memory(name))).size(), page);
+  }
+  EXPECT_TRUE(is_there(name));
+  EXPECT_EQ(::shm_unlink(("/" + name).c_str()), 0);
+}
+
+TEST(shared_region, maps_a_part_of_a_file_at_any_byte) {
+  const auto path = (test::temporary_folder() / "parts").string();
+  std::ofstream{path} << std::string(3 * page, 'x');
+  auto part = or_throw(SharedRegion::open(file_memory(path, page + 5, 10)));
+  EXPECT_EQ(part.size(), 10U);
+  part.bytes()[0] = std::byte{'y'};
+  auto whole = or_throw(SharedRegion::open(file_memory(path)));
+  EXPECT_EQ(whole.bytes()[page + 5], std::byte{'y'});
+  EXPECT_NE(whole.identity(), part.identity());
+  EXPECT_EQ(SharedRegion::open(file_memory(path, 3 * page)).error(), ErrorKind::invalid);
+  EXPECT_EQ(SharedRegion::open(file_memory(path, page, 3 * page)).error(), ErrorKind::invalid);
+}
+
+TEST(shared_region, grows_where_it_lies_and_others_see_it) {
+  for (const auto& [name, exists] : all_kinds()) {
+    const SharedRegion::Options growable{.grow_to = 16 * page};
+    if (name.kind == MemoryName::Kind::system_v) {
+      EXPECT_EQ(SharedRegion::create(name, page, growable).error(), ErrorKind::unsupported);
+      continue;
+    }
+    auto here = or_throw(SharedRegion::create(name, page, growable));
+    auto there = or_throw(SharedRegion::open(name, growable));
+    const auto* const before = here.bytes().data();
+    ASSERT_TRUE(here.grow(8 * page));
+    EXPECT_EQ(here.bytes().data(), before);
+    here.bytes()[8 * page - 1] = std::byte{3};
+    EXPECT_EQ(there.size(), page);
+    ASSERT_TRUE(there.refresh());
+    EXPECT_EQ(there.bytes()[8 * page - 1], std::byte{3});
+    EXPECT_EQ(here.grow(17 * page).error(), ErrorKind::too_large);
+    static_cast<void>(SharedRegion::remove(name));
+  }
+  auto file = or_throw(SharedRegion::create(page, {.grow_to = 4 * page}));
+  auto peer =
+      or_throw(SharedRegion::attach(or_throw(or_throw(file.duplicate()).into_handle()).take_fd(),
+                                    Trust::equal, {.grow_to = 4 * page}));
+  ASSERT_TRUE(file.grow(2 * page));
+  ASSERT_TRUE(peer.refresh());
+  EXPECT_EQ(peer.size(), 2 * page);
+  EXPECT_EQ(or_throw(SharedRegion::create(page)).grow(2 * page).error(), ErrorKind::unsupported);
+}
+
+TEST(shared_region, is_locked_in_memory_or_says_what_the_limit_is) {
+  Forked child{[] {
+    const rlimit small{.rlim_cur = page, .rlim_max = page};
+    ::setrlimit(RLIMIT_MEMLOCK, &small);
+    // A privileged process has no such limit.
+    if (::geteuid() == 0 && ::setuid(65534) != 0) return 3;
+    const auto refused = SharedRegion::create(16 * page, {.locked = true});
+    if (refused || refused.error() != ErrorKind::exhausted) return 1;
+    return refused.error().sentence().find("4096 bytes (RLIMIT_MEMLOCK)") != std::string::npos ? 0
+                                                                                               : 2;
+  }};
+  EXPECT_EQ(child.wait(), 0);
+  auto locked = or_throw(SharedRegion::create(page, {.locked = true}));
+  std::ifstream status{"/proc/self/status"};
+  const std::string text{std::istreambuf_iterator<char>{status}, {}};
+  EXPECT_THAT(text, HasSubstr("VmLck:\t       4 kB"));
+}
+
+TEST(shared_region, has_huge_pages_or_says_how_to_get_them) {
+  const auto region = SharedRegion::create(1 << 21, {.pages = SharedRegion::Pages::huge});
+  if (region) {
+    region->bytes()[0] = std::byte{1};
+  } else {
+    EXPECT_TRUE(region.error() == ErrorKind::exhausted || region.error() == ErrorKind::unsupported);
+    EXPECT_FALSE(region.error().remedy().empty()) << region.error();
+  }
+  EXPECT_EQ(
+      SharedRegion::create(posix_memory("x"), page, {.pages = SharedRegion::Pages::huge}).error(),
+      ErrorKind::unsupported);
+}
+
+TEST(shared_region, that_does_not_fit_is_exhausted_and_leaves_nothing) {
+  for (const auto& [name, exists] : all_kinds()) {
+    const auto refused = SharedRegion::create(name, std::size_t{1} << 46);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), ErrorKind::exhausted) << refused.error();
+    EXPECT_FALSE(exists());
+  }
+}
+
+/// In a namespace of its own, where /dev/shm has room for 1 MiB.
+TEST(shared_region, on_a_full_file_system_is_exhausted_at_once_and_no_signal_later) {
+  Forked child{[] {
+    const auto itself = std::to_string(::geteuid()) + " " + std::to_string(::geteuid()) + " 1";
+    bool alone = ::unshare(CLONE_NEWNS) == 0;
+    if (!alone && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
+      alone = static_cast<bool>(std::ofstream{"/proc/self/uid_map"} << itself << std::flush);
+    }
+    if (!alone || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") != 0) {
+      return 77;
+    }
+    for (int round = 0; round < 50; ++round) {
+      for (std::size_t size = page; size <= 2048 * 1024; size *= 2) {
+        const auto refused = SharedRegion::create(posix_memory("full"), size);
+        if (refused) std::memset(refused->bytes().data(), 1, size);
+        if (refused ? size > 1024 * 1024 : refused.error() != ErrorKind::exhausted) return 1;
+      }
+    }
+    return std::filesystem::is_empty("/dev/shm") ? 0 : 2;
+  }};
+  const int outcome = child.wait();
+  if (outcome == 77) GTEST_SKIP() << "this process may not mount a file system of its own";
+  EXPECT_EQ(outcome, 0);
+}
+
+TEST(shared_region, is_never_made_of_what_an_untrusted_process_passed) {
+  auto region = or_throw(SharedRegion::create(page));
+  const auto refused = SharedRegion::attach(
+      or_throw(or_throw(region.duplicate()).into_handle()).take_fd(), Trust::untrusted);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), ErrorKind::denied);
+  EXPECT_EQ(SharedRegion::attach(Fd{}, Trust::equal).error(), ErrorKind::corrupt);
+  EXPECT_EQ(SharedRegion::attach(Fd::adopt(::open("/dev/zero", O_RDWR | O_CLOEXEC)), Trust::equal)
+                .error(),
+            ErrorKind::corrupt);
+}
+
+}  // namespace
+}  // namespace bulkhead
