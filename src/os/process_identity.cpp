@@ -25,18 +25,25 @@ std::string_view read_small(const char* path, Text& text) noexcept {
   return {text.data(), got > 0 ? static_cast<std::size_t>(got) : 0};
 }
 
-std::uint64_t start_in(const char* path) noexcept {
+struct Stat {
+  std::uint64_t flags = 0;
+  std::uint64_t start = 0;
+};
+
+/// Fields 9 and 22 of a stat file, proc(5).
+Stat read_stat(const char* path) noexcept {
   Text space;
   const std::string_view text = read_small(path, space);
   auto at = text.rfind(')');  // the command may contain anything
-  if (at == text.npos) return 0;
-  for (int field = 2; field < 22; ++field) {
+  Stat stat;
+  for (int field = 3; field <= 22 && at != text.npos; ++field) {
     at = text.find(' ', at + 1);
-    if (at == text.npos) return 0;
+    if (at == text.npos) return {};
+    if (field != 9 && field != 22) continue;
+    std::from_chars(text.data() + at + 1, text.data() + text.size(),
+                    field == 9 ? stat.flags : stat.start);
   }
-  std::uint64_t start = 0;
-  std::from_chars(text.data() + at + 1, text.data() + text.size(), start);
-  return start;
+  return stat;
 }
 
 }  // namespace
@@ -44,13 +51,15 @@ std::uint64_t start_in(const char* path) noexcept {
 std::uint64_t start_of(pid_t process) noexcept {
   std::array<char, 64> path;
   std::snprintf(path.data(), path.size(), "/proc/%d/stat", process);
-  return start_in(path.data());
+  return read_stat(path.data()).start;
 }
 
 std::uint64_t start_of(pid_t process, pid_t thread) noexcept {
   std::array<char, 64> path;
   std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", process, thread);
-  return start_in(path.data());
+  constexpr std::uint64_t exiting = 4;  // PF_EXITING
+  const Stat stat = read_stat(path.data());
+  return (stat.flags & exiting) != 0 ? 0 : stat.start;
 }
 
 std::uint64_t this_boot() noexcept {

@@ -12,7 +12,8 @@ namespace bulkhead::os {
 /// When it started: field 22 of /proc/PID/stat (proc(5)), in clock ticks since the boot; 0 when there
 /// is none or it cannot be seen.
 std::uint64_t start_of(pid_t process) noexcept;
-/// The same of a thread of that process.
+/// The same of a thread of that process; 0 from when it ends, which is before it loses its robust
+/// locks.
 std::uint64_t start_of(pid_t process, pid_t thread) noexcept;
 
 /// A hash of this boot's id.

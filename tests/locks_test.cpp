@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Deadlocks of real processes and threads, named; what is none; and `bulkhead locks` on them.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <thread>
+#include <unistd.h>
+
+#include <bulkhead/diagnosing.hpp>
+#include <bulkhead/mutex.hpp>
+#include <bulkhead/names.hpp>
+#include <bulkhead/semaphore.hpp>
+#include <bulkhead/shared.hpp>
+#include <bulkhead/shared_mutex.hpp>
+
+#include "support/children.hpp"
+#include "support/forked.hpp"
+#include "support/watchdog.hpp"
+
+namespace {
+
+using namespace bulkhead;
+using namespace std::chrono_literals;
+using test::Forked;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::size_t most_members = 4;
+
+struct Scene {
+  explicit Scene(Place place)
+      : locks{Mutex{place, "a"}, Mutex{place, "b"}, Mutex{place, "c"}, Mutex{place, "d"}},
+        table(place, "table"),
+        ready(place),
+        go(place) {}
+
+  std::array<Mutex, most_members> locks;
+  SharedMutex table;
+  Semaphore ready;
+  Semaphore go;
+  std::array<std::array<char, 2000>, most_members> said{};
+
+  void say(std::size_t member, const Error& error) {
+    std::strncpy(said[member].data(), error.sentence().c_str(), said[member].size() - 1);
+  }
+};
+
+/// How it went for one.
+constexpr int got_it = 0, was_deadlock = 1, was_late = 2, went_wrong = 3;
+
+int outcome_of(Scene& scene, std::size_t member, const Result<Mutex::Guard>& got) {
+  if (got) return got_it;
+  scene.say(member, got.error());
+  return got.error() == ErrorKind::deadlock    ? was_deadlock
+         : got.error() == ErrorKind::timed_out ? was_late
+                                               : went_wrong;
+}
+
+/// Takes a lock, and another one when it is told to go.
+int take_two(Scene& scene, std::size_t member, std::size_t first, std::size_t second,
+             Deadline deadline = never) {
+  auto one = scene.locks[first].lock();
+  if (!one || !scene.ready.post() || !scene.go.wait(20s)) return went_wrong;
+  const auto other = scene.locks[second].lock(deadline);
+  return outcome_of(scene, member, other);
+}
+
+class locks : public testing::Test {
+ protected:
+  locks()
+      : scene_(or_throw(Shared<Scene>::create({.kind = SharedRegion::Kind::anonymous}))),
+        waiting_("the processes of a deadlock") {}
+  ~locks() override { static_cast<void>(remove_stale_names()); }
+
+  Scene& scene() { return *scene_; }
+
+  /// A process of that name that diagnoses.
+  Forked process(const std::string& name, const std::function<int()>& body) {
+    return Forked{[&] {
+      ::prctl(PR_SET_NAME, name.c_str());
+      return diagnose_locks() ? body() : went_wrong;
+    }};
+  }
+  void until_ready(int count) {
+    for (int i = 0; i < count; ++i) or_throw(scene().ready.wait(20s));
+  }
+  static void until_somebody_waits_for(const std::string& lock) {
+    const auto is_waited_for = [&](const LockReport::State& state) {
+      return state.lock.name == lock && !state.waiters.empty();
+    };
+    while (!std::ranges::any_of(or_throw(report_locks()).locks, is_waited_for)) {
+      std::this_thread::yield();
+    }
+  }
+  void let_go(int count) {
+    for (int i = 0; i < count; ++i) or_throw(scene().go.post());
+  }
+  std::string said(std::size_t member) { return scene().said[member].data(); }
+
+  Shared<Scene> scene_;
+  test::Waiting waiting_;
+};
+
+std::string who(const Forked& process, const std::string& name) {
+  return name + " (" + std::to_string(process.pid()) + ") thread " + std::to_string(process.pid());
+}
+
+std::string line_after(int line, int lines) {
+  return "locks_test.cpp:" + std::to_string(line + lines);
+}
+
+TEST_F(locks, of_two_processes_in_opposite_orders_one_is_told_the_circle_and_the_other_goes_on) {
+  for (int round = 0; round < 5; ++round) {
+    Forked transfer = process("transfer", [&] { return take_two(scene(), 0, 0, 1); });
+    Forked audit = process("audit", [&] { return take_two(scene(), 1, 1, 0); });
+    until_ready(2);
+    let_go(2);
+    const std::string names[] = {who(transfer, "transfer"), who(audit, "audit")};
+    const int of_transfer = transfer.wait();
+    const int of_audit = audit.wait();
+    // Both only when they close it in the same moment.
+    EXPECT_TRUE(of_transfer == was_deadlock || of_audit == was_deadlock);
+    EXPECT_LE(std::max(of_transfer, of_audit), was_deadlock);
+    const std::string words = said(of_transfer == was_deadlock ? 0 : 1);
+    EXPECT_THAT(words,
+                AllOf(HasSubstr("deadlock: "), HasSubstr(names[0] + " has \"a\" (locks_test.cpp:"),
+                      HasSubstr(names[1] + " has \"b\" (locks_test.cpp:"),
+                      HasSubstr("and waits for \"a\" (locks_test.cpp:"),
+                      HasSubstr("and waits for \"b\" (locks_test.cpp:"),
+                      HasSubstr("take these locks in the same order everywhere")));
+  }
+}
+
+TEST_F(locks, name_the_line_at_which_each_was_taken) {
+  Forked owner = process("owner", [&] {
+    auto one = scene().locks[0].lock();
+    or_throw(scene().go.wait(20s));
+    return outcome_of(scene(), 0, scene().locks[1].lock());
+  });
+  const int taken = __LINE__ - 4;
+  Forked closer = process("closer", [&] {
+    auto one = scene().locks[1].lock();
+    or_throw(scene().go.post());
+    until_somebody_waits_for("b");
+    return outcome_of(scene(), 1, scene().locks[0].lock());
+  });
+  const int closed = __LINE__ - 5;
+  EXPECT_EQ(closer.wait(), was_deadlock);
+  EXPECT_EQ(owner.wait(), got_it);
+  EXPECT_THAT(said(1), HasSubstr("has \"b\" (" + line_after(closed, 0) + ") and waits for \"a\" (" +
+                                 line_after(closed, 3) + "); "));
+  EXPECT_THAT(said(1), HasSubstr("has \"a\" (" + line_after(taken, 0) + ") and waits for \"b\" (" +
+                                 line_after(taken, 2) + ")"));
+}
+
+TEST_F(locks, of_three_processes_in_a_circle_name_all_three) {
+  std::vector<Forked> members;
+  for (const std::size_t i : {0U, 1U, 2U}) {
+    members.push_back(process("member" + std::to_string(i),
+                              [&, i] { return take_two(scene(), i, i, (i + 1) % 3); }));
+  }
+  until_ready(3);
+  let_go(3);
+  std::vector<std::string> names;
+  for (const std::size_t i : {0U, 1U, 2U})
+    names.push_back(who(members[i], "member" + std::to_string(i)));
+  int told = 0;
+  for (const std::size_t i : {0U, 1U, 2U}) {
+    if (members[i].wait() != was_deadlock) continue;
+    ++told;
+    for (const std::string& name : names) EXPECT_THAT(said(i), HasSubstr(name));
+  }
+  EXPECT_GE(told, 1);
+}
+
+TEST_F(locks, of_threads_and_processes_in_one_circle_are_named_by_thread) {
+  Forked family = process("family", [&] {
+    int outcomes[2] = {};
+    std::jthread elder{[&] {
+      ::prctl(PR_SET_NAME, "elder");
+      outcomes[0] = take_two(scene(), 0, 0, 1);
+    }};
+    std::jthread younger{[&] {
+      ::prctl(PR_SET_NAME, "younger");
+      outcomes[1] = take_two(scene(), 1, 1, 2);
+    }};
+    elder.join();
+    younger.join();
+    return outcomes[0] * 4 + outcomes[1];
+  });
+  Forked stranger = process("stranger", [&] { return take_two(scene(), 2, 2, 0); });
+  until_ready(3);
+  let_go(3);
+  const std::string of_family = "family (" + std::to_string(family.pid()) + ") thread ";
+  const std::string of_stranger = who(stranger, "stranger");
+  const int outcome = family.wait();
+  const int of_other = stranger.wait();
+  const std::size_t member = outcome / 4 == was_deadlock ? 0 : outcome % 4 == was_deadlock ? 1 : 2;
+  EXPECT_TRUE(member != 2 || of_other == was_deadlock);
+  EXPECT_THAT(said(member),
+              AllOf(HasSubstr(of_family), HasSubstr(" \"elder\" has \"a\""),
+                    HasSubstr(" \"younger\" has \"b\""), HasSubstr(of_stranger + " has \"c\"")));
+}
+
+TEST_F(locks, through_a_reader_and_a_writer_that_waits_name_both) {
+  // The reader has the table and wants a; who has a wants to read, behind a writer that waits.
+  Forked reader = process("reader", [&] {
+    auto reading = scene().table.lock_shared();
+    if (!reading || !scene().ready.post() || !scene().go.wait(20s)) return went_wrong;
+    return outcome_of(scene(), 0, scene().locks[0].lock());
+  });
+  until_ready(1);
+  Forked writer = process("writer", [&] { return scene().table.lock() ? got_it : went_wrong; });
+  writer.until_asleep();
+  Forked other = process("other", [&] {
+    auto one = scene().locks[0].lock();
+    if (!one || !scene().ready.post()) return went_wrong;
+    const auto reading = scene().table.lock_shared();
+    if (reading) return got_it;
+    scene().say(1, reading.error());
+    return reading.error() == ErrorKind::deadlock ? was_deadlock : went_wrong;
+  });
+  until_ready(1);
+  other.until_asleep();
+  let_go(1);
+  const std::string of_reader = who(reader, "reader");
+  const std::string of_writer = who(writer, "writer");
+  const std::string of_other = who(other, "other");
+  EXPECT_EQ(reader.wait(), was_deadlock);
+  EXPECT_EQ(writer.wait(), got_it);
+  EXPECT_EQ(other.wait(), got_it);
+  EXPECT_THAT(said(0), AllOf(HasSubstr(of_reader + " reads \"table\""),
+                             HasSubstr(of_writer + " is the next to write \"table\""),
+                             HasSubstr(of_other + " has \"a\"")));
+}
+
+TEST_F(locks, of_which_a_waiter_gives_up_in_time_are_no_deadlock) {
+  Forked quiet{[&] {
+    auto held = scene().locks[0].lock();
+    or_throw(scene().ready.post());
+    if (!scene().go.wait(20s)) return went_wrong;
+    // The patient one has let go of what it had.
+    return scene().locks[1].lock(20s) ? got_it : went_wrong;
+  }};
+  until_ready(1);
+  Forked patient = process("patient", [&] {
+    auto one = scene().locks[1].lock();
+    return outcome_of(scene(), 0, scene().locks[0].lock(20ms));
+  });
+  EXPECT_EQ(patient.wait(), was_late);
+  EXPECT_THAT(said(0), testing::Not(HasSubstr("deadlock")));
+  let_go(1);
+  EXPECT_EQ(quiet.wait(), got_it);
+}
+
+TEST_F(locks, that_time_out_say_where_their_owner_took_them) {
+  Forked owner = process("owner", [&] {
+    auto one = scene().locks[0].lock();
+    or_throw(scene().ready.post());
+    return scene().go.wait(20s) ? 0 : went_wrong;
+  });
+  const int line = __LINE__ - 4;
+  until_ready(1);
+  Forked late = process("late", [&] { return outcome_of(scene(), 0, scene().locks[0].lock(1ms)); });
+  EXPECT_EQ(late.wait(), was_late);
+  EXPECT_THAT(said(0), HasSubstr(who(owner, "owner") + " took it at " + line_after(line, 0)));
+  let_go(1);
+  EXPECT_EQ(owner.wait(), 0);
+}
+
+TEST_F(locks, of_a_killed_process_are_nobodys_and_its_board_is_stale) {
+  Forked killed = process("killed", [&] { return take_two(scene(), 0, 1, 0); });
+  until_ready(1);
+  Forked heir = process("heir", [&] {
+    auto one = scene().locks[0].lock();
+    or_throw(scene().ready.post());
+    auto other = scene().locks[1].lock();  // until its owner is killed
+    if (!other || !other->owner_died()) return went_wrong;
+    other->repaired();
+    const auto report = or_throw(report_locks());
+    for (const auto& state : report.locks) {
+      if (state.owners.size() != 1 || state.owners[0].who.process != ::getpid()) return went_wrong;
+    }
+    return report.locks.size() == 2 ? got_it : went_wrong;
+  });
+  until_ready(1);
+  heir.until_asleep();
+  const pid_t pid = killed.pid();
+  killed.kill();
+  EXPECT_EQ(heir.wait(), got_it);
+  const auto names = or_throw(list_names());
+  EXPECT_TRUE(std::ranges::any_of(names, [&](const OwnedName& name) {
+    return name.mechanism == "locks" && name.owner == pid && name.state == OwnedName::State::stale;
+  }));
+  EXPECT_TRUE(or_throw(report_locks()).processes.empty());
+  EXPECT_FALSE(or_throw(remove_stale_names()).empty());
+  EXPECT_TRUE(or_throw(list_names()).empty());
+}
+
+TEST_F(locks, without_diagnosing_are_a_deadlock_without_names) {
+  Forked quiet{[&] { return take_two(scene(), 0, 0, 1); }};
+  Forked also_quiet{[&] { return take_two(scene(), 1, 1, 0); }};
+  until_ready(2);
+  let_go(2);
+  const int first = quiet.wait();
+  EXPECT_EQ(first + also_quiet.wait(), was_deadlock);
+  EXPECT_THAT(said(first == was_deadlock ? 0 : 1), testing::Not(HasSubstr("locks_test.cpp")));
+  EXPECT_TRUE(or_throw(report_locks()).processes.empty());
+}
+
+struct Outcome {
+  int status = -1;
+  std::string output;
+};
+
+Outcome run_command(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "locks");
+  test::Child child = test::Child::start("bulkhead", arguments);
+  child.close_input();
+  Outcome run{-1, child.read_all()};
+  const int status = child.wait();
+  if (WIFEXITED(status)) run.status = WEXITSTATUS(status);
+  return run;
+}
+
+class locks_verb : public locks {
+ protected:
+  void SetUp() override {
+    if (::access(test::program_path("bulkhead").c_str(), X_OK) != 0) {
+      GTEST_SKIP() << "the command is not part of this build";
+    }
+  }
+};
+
+TEST_F(locks_verb, shows_owners_and_waiters_of_a_running_program) {
+  EXPECT_EQ(run_command({}).output, "no program diagnoses its locks\n");
+  Forked owner = process("owner", [&] {
+    auto one = scene().locks[0].lock();
+    or_throw(scene().ready.post());
+    return scene().go.wait(20s) ? 0 : went_wrong;
+  });
+  const int line = __LINE__ - 4;
+  until_ready(1);
+  Forked waiter =
+      process("waiter", [&] { return outcome_of(scene(), 0, scene().locks[0].lock(20s)); });
+  waiter.until_asleep();
+
+  const Outcome table = run_command({});
+  EXPECT_EQ(table.status, 0);
+  EXPECT_THAT(table.output,
+              testing::ContainsRegex("a +has +owner \\(" + std::to_string(owner.pid()) +
+                                     "\\) +[0-9.]+ m?u?s +" + line_after(line, 0)));
+  EXPECT_THAT(table.output, testing::ContainsRegex(
+                                "a +waits +waiter \\(" + std::to_string(waiter.pid()) +
+                                "\\) +[0-9.]+ m?u?s +" + line_after(line, 4) + " +[0-9.]+ s left"));
+  const Outcome json = run_command({"--json", "--waiting"});
+  EXPECT_EQ(json.status, 0);
+  EXPECT_THAT(json.output, AllOf(HasSubstr("\"program\": \"owner\""), HasSubstr("\"name\": \"a\""),
+                                 HasSubstr("\"pid\": " + std::to_string(waiter.pid())),
+                                 HasSubstr("\"line\": " + std::to_string(line))));
+  let_go(1);
+  EXPECT_EQ(owner.wait(), 0);
+  EXPECT_EQ(waiter.wait(), got_it);
+}
+
+TEST_F(locks_verb, shows_the_longest_wait_after_it_is_over) {
+  Forked waited = process("waited", [&] {
+    std::jthread owner;
+    {
+      auto one = or_throw(scene().locks[0].lock());
+      owner = std::jthread{[&] { static_cast<void>(scene().locks[0].lock()); }};
+      while (or_throw(report_locks()).locks.at(0).waiters.empty()) std::this_thread::yield();
+    }
+    owner.join();
+    or_throw(scene().ready.post());
+    return scene().go.wait(20s) ? 0 : went_wrong;
+  });
+  until_ready(1);
+  const Outcome table = run_command({});
+  EXPECT_THAT(table.output,
+              AllOf(HasSubstr("nobody has a lock; programs that diagnose: 1\n"),
+                    testing::ContainsRegex("long wait +a +[0-9.]+ m?u?s +1 +waited")));
+  let_go(1);
+  EXPECT_EQ(waited.wait(), 0);
+}
+
+TEST_F(locks_verb, refuses_what_it_does_not_know) {
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"--nonsense"}, {"a"}, {"--json=maybe"}, {"--json", "1"}}) {
+    EXPECT_NE(run_command(wrong).status, 0) << wrong.front();
+  }
+  const Outcome help = run_command({"--help"});
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.output, AllOf(HasSubstr("--json"), HasSubstr("BULKHEAD_DIAGNOSE_LOCKS=1")));
+}
+
+TEST_F(locks_verb, sees_a_program_whose_environment_asks_for_it) {
+  Forked asked{[&] {
+    ::setenv("BULKHEAD_DIAGNOSE_LOCKS", "1", 1);
+    ::prctl(PR_SET_NAME, "asked");
+    auto one = scene().locks[3].lock();
+    or_throw(scene().ready.post());
+    return scene().go.wait(20s) ? 0 : went_wrong;
+  }};
+  until_ready(1);
+  EXPECT_THAT(run_command({}).output, testing::ContainsRegex("d +has +asked"));
+  let_go(1);
+  EXPECT_EQ(asked.wait(), 0);
+}
+
+}  // namespace
