@@ -31,6 +31,7 @@
 #include <bulkhead/semaphore.hpp>
 #include <bulkhead/seqlock.hpp>
 #include <bulkhead/service.hpp>
+#include <bulkhead/shared_mutex.hpp>
 #include <bulkhead/stream.hpp>
 #include <bulkhead/sysv_semaphore.hpp>
 #include <bulkhead/trust.hpp>

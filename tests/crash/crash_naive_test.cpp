@@ -45,6 +45,19 @@ TEST_F(crash_harness, finds_that_a_lock_is_kept_by_the_dead) {
   EXPECT_LT(outcome.violations, outcome.deaths);
 }
 
+TEST_F(crash_harness, finds_the_moments_between_a_claim_and_the_name_of_its_owner) {
+  const auto outcome =
+      kill_at_every_instruction("naive: push to a queue behind a lock with an owner");
+  EXPECT_GT(outcome.violations, 0U);
+  EXPECT_LT(outcome.violations, outcome.deaths / 2) << "it does take itself over from the dead";
+}
+
+TEST_F(crash_harness, finds_nothing_in_a_lock_and_its_unlocking) {
+  const auto outcome = kill_at_every_instruction("mutex: lock, change, unlock");
+  EXPECT_EQ(outcome.deaths, outcome.instructions + 1);
+  for (const auto& example : outcome.examples) ADD_FAILURE() << example;
+}
+
 TEST_F(crash_harness, finds_nothing_in_a_send_through_shm) {
   const auto outcome = kill_at_every_instruction("shm: send, half full");
   EXPECT_EQ(outcome.deaths, outcome.instructions + 1);

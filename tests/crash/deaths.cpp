@@ -261,7 +261,10 @@ Outcome explore(const Operation& operation, const Thoroughness& how) {
     outcome.instructions = trace.instructions();
     outcome.states = trace.states();
     std::size_t number = 0;
-    for (const auto& place : trace.places(how)) {
+    Thoroughness thorough = how;
+    thorough.every = how.every || operation.each_instruction;
+    thorough.deaths = std::max(how.deaths, operation.least_deaths);
+    for (const auto& place : trace.places(thorough)) {
       if (number++ % how.stride != 0) continue;
       Verdict verdict;
       bool reached = false;
@@ -292,6 +295,7 @@ class AfterDeath final : public Scene {
     prepare(victim, *scene_);
     if (!trace.reach(victim, *scene_, place)) throw lost("before the recovery");
   }
+  std::vector<FdView> inherited() override { return scene_->inherited_again(); }
   bool awaken() override { return scene_->awaken(); }
   void after_death(bool, Verdict& verdict) override { scene_->after_death(ended_, verdict); }
 

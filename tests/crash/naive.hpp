@@ -7,8 +7,10 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <unistd.h>
 
 namespace bulkhead::crash {
 
@@ -86,6 +88,49 @@ struct NaiveQueue {
       if (locked.exchange(1) == 0) return true;
     }
     return false;
+  }
+};
+
+/// The same behind a lock that knows its owner, and takes itself over from one that is dead. Who dies
+/// between the claim and its name keeps it; and nobody is told what was half done.
+struct NaiveOwnedQueue {
+  static constexpr std::uint64_t most = 8;
+
+  std::atomic<std::uint32_t> locked;
+  std::atomic<pid_t> owner;
+  std::uint64_t pushed;
+  std::uint64_t popped;
+  std::array<std::uint64_t, most> values;
+
+  void prepare() {}
+  bool try_push(std::uint64_t value) {
+    if (!lock()) return false;
+    const bool room = pushed - popped < most;
+    if (room) values[pushed++ % most] = value;
+    unlock();
+    return room;
+  }
+  bool try_pop(std::uint64_t& value) {
+    if (!lock()) return false;
+    const bool any = pushed != popped;
+    if (any) value = values[popped++ % most];
+    unlock();
+    return any;
+  }
+
+ private:
+  bool lock() {
+    for (int tries = 0; tries < 1'000; ++tries) {
+      if (locked.exchange(1) == 0 || (owner != 0 && ::kill(owner, 0) != 0)) {
+        owner = ::getpid();
+        return true;
+      }
+    }
+    return false;
+  }
+  void unlock() {
+    owner = 0;
+    locked = 0;
   }
 };
 

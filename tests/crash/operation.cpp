@@ -9,7 +9,8 @@ namespace bulkhead::crash {
 
 std::vector<Operation> real_operations() {
   std::vector<Operation> all;
-  for (auto* const make : {shm_operations, meeting_operations, file_operations, mmap_operations})
+  for (auto* const make : {shm_operations, meeting_operations, file_operations, mmap_operations,
+                           lock_operations})
     std::ranges::move(make(), std::back_inserter(all));
   return all;
 }

@@ -67,6 +67,8 @@ class Scene {
 
   /// For the victim, as its descriptors 3, 4, ...; valid until started().
   virtual std::vector<FdView> inherited() { return {}; }
+  /// For one that recovers after the victim's death, and dies too (F3).
+  virtual std::vector<FdView> inherited_again() { return {}; }
   /// The victim has its own copies: close them here.
   virtual void started() {}
   /// The victim is at its n-th Mark::cooperate (from 0).
@@ -85,6 +87,10 @@ struct Operation {
   std::function<std::unique_ptr<Scene>()> stage;
   std::function<void()> victim;
   std::string part = {};  ///< whose victim half it is, when not its own
+  /// The kernel acts at a death on what others cannot see: every place is one of its own.
+  bool each_instruction = false;
+  /// The same, where it is too long for that: so many places at least.
+  std::size_t least_deaths = 0;
 
   const std::string& victim_name() const { return part.empty() ? name : part; }
 };
@@ -113,6 +119,7 @@ std::vector<Operation> shm_operations();
 std::vector<Operation> meeting_operations();
 std::vector<Operation> file_operations();
 std::vector<Operation> mmap_operations();
+std::vector<Operation> lock_operations();
 /// Primitives that are known not to survive: the harness must say so. Not part of the census.
 std::vector<Operation> naive_operations();
 

@@ -77,7 +77,8 @@ template <class Queue> Operation operation(std::string name) {
 
 std::vector<Operation> naive_operations() {
   return {operation<NaiveRing>("naive: push to a ring of many producers"),
-          operation<NaiveQueue>("naive: push to a queue behind a lock")};
+          operation<NaiveQueue>("naive: push to a queue behind a lock"),
+          operation<NaiveOwnedQueue>("naive: push to a queue behind a lock with an owner")};
 }
 
 }  // namespace bulkhead::crash

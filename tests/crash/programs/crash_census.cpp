@@ -63,6 +63,8 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
       std::pair{"file: send", "file: open for append"},
       std::pair{"file: close of the writer", "file: open for append"},
       std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
+      std::pair{"mutex: lock, change, unlock", "mutex: lock after a death, repair (recovery)"},
+      std::pair{"shared mutex: write", "shared mutex: write after a death, repair (recovery)"},
   };
   const Thoroughness how{
       .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : std::size_t{12}};
