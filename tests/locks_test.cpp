@@ -3,15 +3,19 @@
 // Deadlocks of real processes and threads, named; what is none; and `bulkhead locks` on them.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <functional>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <random>
 #include <sys/prctl.h>
 #include <thread>
 #include <unistd.h>
 
 #include <bulkhead/diagnosing.hpp>
+#include <bulkhead/fd.hpp>
 #include <bulkhead/mutex.hpp>
 #include <bulkhead/names.hpp>
 #include <bulkhead/semaphore.hpp>
@@ -346,8 +350,10 @@ TEST_F(locks_verb, shows_owners_and_waiters_of_a_running_program) {
   });
   const int line = __LINE__ - 4;
   until_ready(1);
-  Forked waiter =
-      process("waiter", [&] { return outcome_of(scene(), 0, scene().locks[0].lock(20s)); });
+  Forked waiter = process("waiter", [&] {
+    return outcome_of(scene(), 0, scene().locks[0].lock(20s));  // while it waits
+  });
+  const int waits = __LINE__ - 2;
   waiter.until_asleep();
 
   const Outcome table = run_command({});
@@ -355,9 +361,10 @@ TEST_F(locks_verb, shows_owners_and_waiters_of_a_running_program) {
   EXPECT_THAT(table.output,
               testing::ContainsRegex("a +has +owner \\(" + std::to_string(owner.pid()) +
                                      "\\) +[0-9.]+ m?u?s +" + line_after(line, 0)));
-  EXPECT_THAT(table.output, testing::ContainsRegex(
-                                "a +waits +waiter \\(" + std::to_string(waiter.pid()) +
-                                "\\) +[0-9.]+ m?u?s +" + line_after(line, 4) + " +[0-9.]+ s left"));
+  EXPECT_THAT(
+      table.output,
+      testing::ContainsRegex("a +waits +waiter \\(" + std::to_string(waiter.pid()) +
+                             "\\) +[0-9.]+ m?u?s +" + line_after(waits, 0) + " +[0-9.]+ s left"));
   const Outcome json = run_command({"--json", "--waiting"});
   EXPECT_EQ(json.status, 0);
   EXPECT_THAT(json.output, AllOf(HasSubstr("\"program\": \"owner\""), HasSubstr("\"name\": \"a\""),
@@ -397,6 +404,41 @@ TEST_F(locks_verb, refuses_what_it_does_not_know) {
   const Outcome help = run_command({"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.output, AllOf(HasSubstr("--json"), HasSubstr("BULKHEAD_DIAGNOSE_LOCKS=1")));
+}
+
+TEST_F(locks_verb, names_a_board_of_random_bytes_and_shows_the_others) {
+  Forked owner = process("owner", [&] { return take_two(scene(), 0, 0, 1); });
+  until_ready(1);
+  const std::string path = std::string{::getenv("XDG_RUNTIME_DIR")} + "/bulkhead/locks/x.board";
+  const Fd board = Fd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  struct flock held{};
+  held.l_type = F_WRLCK;
+  EXPECT_EQ(::fcntl(board.native(), F_OFD_SETLK, &held), 0);
+  std::mt19937 random{1};
+  for (int i = 0; i < 20; ++i) {
+    std::string bytes(random() % 40'000, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    EXPECT_EQ(::pwrite(board.native(), bytes.data(), bytes.size(), 0),
+              static_cast<ssize_t>(bytes.size()));
+    const Outcome run = run_command({});
+    EXPECT_EQ(run.status, 1);
+    EXPECT_THAT(run.output, testing::ContainsRegex("a +has +owner"));
+  }
+  ::unlink(path.c_str());
+  let_go(1);
+  EXPECT_EQ(owner.wait(), 0);
+}
+
+TEST(deadlock_example, names_the_circle_and_lets_the_other_process_go_on) {
+  if (::access(test::program_path("deadlock").c_str(), X_OK) != 0) {
+    GTEST_SKIP() << "the examples are not part of this build";
+  }
+  const auto waiting = test::waiting_for("the example");
+  test::Child example = test::Child::start("deadlock");
+  const std::string output = example.read_all();
+  EXPECT_EQ(example.wait(), 0);
+  EXPECT_THAT(output, AllOf(HasSubstr("deadlock: "), HasSubstr(" has \"cash\" (deadlock.cpp:"),
+                            HasSubstr(" has \"stock\" (deadlock.cpp:")));
 }
 
 TEST_F(locks_verb, sees_a_program_whose_environment_asks_for_it) {
