@@ -228,7 +228,7 @@ TEST(condition, no_wake_up_is_lost_while_waiters_are_killed_at_random) {
   Forked first{put};
   Forked second{put};
   std::minstd_rand random{6};
-  for (int kill = 0; kill < soaked(100); ++kill) {
+  for (int kill = 0; kill < soaked(60); ++kill) {
     auto& victim = takers[random() % (takers.size() - 1)];
     EXPECT_EQ(victim->kill(), 128 + SIGKILL);
     victim.reset();

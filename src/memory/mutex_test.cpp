@@ -440,7 +440,7 @@ TEST(mutex, counts_stay_right_while_owners_are_killed_at_random) {
   std::array<std::optional<Forked>, 4> workers;
   for (auto& worker : workers) worker.emplace(work);
   std::minstd_rand random{6};
-  for (int kill = 0; kill < soaked(200); ++kill) {
+  for (int kill = 0; kill < soaked(100); ++kill) {
     std::optional<Forked>& victim = workers[random() % workers.size()];
     EXPECT_EQ(victim->kill(), 128 + SIGKILL) << "a count was wrong";
     victim.reset();

@@ -48,7 +48,7 @@ void obtained(RobustLock& lock, const RobustThread& self) noexcept {
 /// The same, where the kernel gave it or its owner may have died.
 LockOutcome obtained_slowly(RobustLock& lock, const RobustThread& self) noexcept {
   if ((lock.word.load() & os::pi_died) != 0) {
-    // In this order: killed in between, our successor finds `died` again.
+    // Killed anywhere here, the kernel marks the word again: our successor is told, too.
     if (lock.state == RobustLock::sound) lock.state = RobustLock::suspect;
     lock.word.fetch_and(~os::pi_died);
   }

@@ -100,7 +100,7 @@ SharedMutex::Outcome SharedMutex::enter(const Patience& patience) noexcept {
     return waited;
   }
   // ORDER(shared_mutex.inside): relaxed; readers ask only whether the gate is open, and stay out
-  // since `intent`. It is for the next writer, through the kernel, should we die. No partner.
+  // since `intent`. For the next writer, through the kernel, should we die; no partner.
   gate_.store((gate_.load(std::memory_order_relaxed) & ~intent) | inside,
               std::memory_order_relaxed);
   return taken;

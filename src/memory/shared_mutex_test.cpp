@@ -280,7 +280,7 @@ TEST(shared_mutex, readers_see_whole_writes_while_both_are_killed_at_random) {
   };
   for (std::size_t i = 0; i < workers.size(); ++i) start(i);
   std::minstd_rand random{6};
-  for (int kill = 0; kill < soaked(150); ++kill) {
+  for (int kill = 0; kill < soaked(60); ++kill) {
     const std::size_t i = random() % workers.size();
     EXPECT_EQ(workers[i]->kill(), 128 + SIGKILL);
     workers[i].reset();

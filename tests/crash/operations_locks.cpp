@@ -201,25 +201,22 @@ void put(Twins& twins, std::uint64_t items) {
 /// the victim does with it, the other must take one without being told again.
 class Waits final : public LockScene<Twins> {
  public:
-  void begin() override {
-    waiter_.start([this] {
+  bool awaken() override {
+    if (++sleeps_ > most_sleeps) return false;
+    if (sleeps_ > 1) return true;  // over the lock, which the other is about to unlock
+    waiter_.start([this] {         // behind the victim: who wakes one wakes that one
       other_ = static_cast<std::uint32_t>(::gettid());
       if (auto taken = take(*shared_, patience); !taken) {
         waited_.violation("who waited was not woken: " + taken.error().sentence());
       }
       taken_ = true;
     });
-  }
-  bool awaken() override {
-    if (++sleeps_ > most_sleeps) return false;
-    if (sleeps_ > 1) return true;  // over the lock, which the other is about to unlock
     put(*shared_, 2);
     // For the same course each time: it finds the lock free, unless it has come first.
     while (!taken_ && !victim_has_it()) std::this_thread::yield();
     return true;
   }
   void after_death(bool finished, Verdict& verdict) override {
-    if (sleeps_ == 0) put(*shared_, 1);
     waiter_.join();
     for (const auto& what : waited_.violations()) verdict.violation(what);
     LockScene::after_death(finished, verdict);
