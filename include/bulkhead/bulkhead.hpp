@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bulkhead/address.hpp>
+#include <bulkhead/arena.hpp>
 #include <bulkhead/barrier.hpp>
 #include <bulkhead/bytes.hpp>
 #include <bulkhead/channel.hpp>
@@ -19,10 +20,12 @@
 #include <bulkhead/isolate.hpp>
 #include <bulkhead/latch.hpp>
 #include <bulkhead/listener.hpp>
+#include <bulkhead/memory_name.hpp>
 #include <bulkhead/message.hpp>
 #include <bulkhead/mutex.hpp>
 #include <bulkhead/names.hpp>
 #include <bulkhead/once.hpp>
+#include <bulkhead/place.hpp>
 #include <bulkhead/pool.hpp>
 #include <bulkhead/process.hpp>
 #include <bulkhead/region.hpp>
@@ -31,7 +34,10 @@
 #include <bulkhead/semaphore.hpp>
 #include <bulkhead/seqlock.hpp>
 #include <bulkhead/service.hpp>
+#include <bulkhead/shared.hpp>
 #include <bulkhead/shared_mutex.hpp>
+#include <bulkhead/shared_region.hpp>
+#include <bulkhead/sigbus_guard.hpp>
 #include <bulkhead/stream.hpp>
 #include <bulkhead/sysv_semaphore.hpp>
 #include <bulkhead/trust.hpp>

@@ -82,7 +82,7 @@ bool shared_is_unfinished(const std::byte* at, std::size_t size) {
 }
 
 void shared_ready(const SharedRegion& region) noexcept {
-  // ORDER shared.ready: the object and the header before it; partner shared.seen.
+  // ORDER(shared.ready): publishes the object and the header; pairs with ORDER(shared.seen).
   std::atomic_ref{header_in(region).state}.store(SharedHeader::ready, std::memory_order_release);
 }
 
@@ -90,7 +90,7 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
   if (region.size() < sizeof(SharedHeader)) {
     return refused(ErrorKind::corrupt, "the region is too small for a header");
   }
-  // ORDER shared.seen: what was written before the state became ready; partner shared.ready.
+  // ORDER(shared.seen): what was written before it was ready; pairs with ORDER(shared.ready).
   const auto state = std::atomic_ref{header_in(region).state}.load(std::memory_order_acquire);
   SharedHeader header = header_in(region);
   header.state = state;

@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Shared<T>: what is an object of that type, and what is refused.
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstring>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
+#include <bulkhead/mutex.hpp>
+#include <bulkhead/names.hpp>
 #include <bulkhead/shared.hpp>
+
+#include "support/census.hpp"
+#include "support/forked.hpp"
 
 namespace bulkhead {
 namespace {
@@ -64,6 +80,160 @@ TEST(shared, object_travels_as_a_handle_between_equals_only) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), ErrorKind::denied);
 }
+
+using test::Forked;
+using testing::HasSubstr;
+
+std::vector<MemoryName> all_names() {
+  return {posix_memory("bh-shared-" + std::to_string(::getpid())),
+          system_v_memory(0x424a0000 + (::getpid() & 0xffff)),
+          file_memory((test::temporary_folder() / "shared").string())};
+}
+
+/// Says what happened to it, slowly enough to be caught half-way.
+struct Counted {
+  Counted(Place place, std::uint32_t* made, bool dies) : lock(place, "counted") {
+    __atomic_add_fetch(made, 1, __ATOMIC_SEQ_CST);
+    first = 1;
+    if (dies) ::kill(::getpid(), SIGKILL);
+    ::sched_yield();
+    second = 1;
+  }
+  Mutex lock;
+  std::uint32_t first;
+  std::uint32_t second;
+};
+
+TEST(shared, object_with_a_name_is_made_once_by_many_at_once_and_never_seen_half) {
+  auto counts = or_throw(
+      Shared<std::array<std::uint32_t, 16>>::create({.kind = SharedRegion::Kind::anonymous}));
+  for (const auto& name : all_names()) {
+    for (int round = 0; round < 4; ++round) {
+      *counts = {};
+      auto& [made, here, left] = *reinterpret_cast<std::uint32_t(*)[3]>(counts->data());
+      std::vector<Forked> users;
+      for (int i = 0; i < 6; ++i) {
+        users.emplace_back([&name = name, &made = made, &here = here] {
+          auto object = Shared<Counted>::open_or_create(name, {}, &made, false);
+          const bool whole = object && (*object)->first == 1 && (*object)->second == 1;
+          // Everybody has it before anybody leaves.
+          __atomic_add_fetch(&here, 1, __ATOMIC_SEQ_CST);
+          while (__atomic_load_n(&here, __ATOMIC_SEQ_CST) < 6) ::sched_yield();
+          return whole ? 0 : 1;
+        });
+      }
+      for (auto& user : users) EXPECT_EQ(user.wait(), 0);
+      // A maker that comes second makes one that nobody sees; the first one's is everybody's.
+      EXPECT_GE(made, 1U);
+      static_cast<void>(SharedRegion::remove(name));
+      static_cast<void>(left);
+    }
+  }
+}
+
+TEST(shared, object_whose_maker_died_half_way_is_made_anew) {
+  auto made = or_throw(Shared<std::uint32_t>::create({.kind = SharedRegion::Kind::anonymous}));
+  for (const auto keep : {SharedRegion::Keep::while_used, SharedRegion::Keep::until_removed}) {
+    for (const auto& name : all_names()) {
+      const SharedRegion::Options options{.keep = keep};
+      for (int round = 0; round < 3; ++round) {
+        Forked maker{[&] {
+          static_cast<void>(Shared<Counted>::open_or_create(name, options, made.get(), true));
+        }};
+        EXPECT_EQ(maker.wait(), 128 + SIGKILL);
+        EXPECT_EQ(Shared<Counted>::open(name).error(), ErrorKind::not_found);
+      }
+      auto object = or_throw(Shared<Counted>::open_or_create(name, options, made.get(), false));
+      EXPECT_EQ(object->second, 1U);
+      EXPECT_TRUE(object->lock.lock());
+      EXPECT_TRUE(Shared<Counted>::open(name));
+      static_cast<void>(SharedRegion::remove(name));
+    }
+  }
+  EXPECT_TRUE(remove_stale_names());
+}
+
+TEST(shared, object_is_refused_when_any_bit_of_its_header_is_another) {  // A11
+  auto object = or_throw(Shared<Pair>::create());
+  auto region = or_throw(object.region().duplicate());
+  constexpr std::size_t header = 64;
+  for (std::size_t bit = 0; bit < header * 8; ++bit) {
+    region.bytes()[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    const auto refused = Shared<Pair>::open(or_throw(region.duplicate()));
+    EXPECT_FALSE(refused) << "bit " << bit;
+    if (!refused) {
+      EXPECT_TRUE(refused.error() == ErrorKind::corrupt ||
+                  refused.error() == ErrorKind::incompatible)
+          << refused.error();
+    }
+    region.bytes()[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+  }
+  EXPECT_TRUE(Shared<Pair>::open(std::move(region)));
+}
+
+struct Wider {
+  std::int64_t first = 1;
+};
+struct Unsigned {
+  std::uint32_t first = 1;
+  std::int32_t second = 2;
+};
+class Numbered {
+ public:
+  static constexpr int shared_layout = 1;
+  explicit Numbered(int given) : value_(given) {}
+
+ private:
+  int value_;
+};
+class Renumbered {
+ public:
+  static constexpr int shared_layout = 2;
+  explicit Renumbered(int given) : value_(given) {}
+
+ private:
+  int value_;
+};
+
+TEST(shared, object_of_another_type_or_layout_is_incompatible) {
+  auto object = or_throw(Shared<Pair>::create());
+  const auto other = [&]<class T>(const T*) {
+    const auto refused = Shared<T>::open(or_throw(object.region().duplicate()));
+    EXPECT_FALSE(refused);
+    return refused ? std::string{} : refused.error().sentence();
+  };
+  EXPECT_THAT(other(static_cast<const Wider*>(nullptr)), HasSubstr("another type or layout"));
+  EXPECT_THAT(other(static_cast<const Unsigned*>(nullptr)), HasSubstr("another type or layout"));
+  EXPECT_THAT(other(static_cast<const std::array<std::int32_t, 2>*>(nullptr)),
+              HasSubstr("another type or layout"));
+  auto numbered = or_throw(Shared<Numbered>::create({}, 1));
+  EXPECT_EQ(Shared<Renumbered>::open(or_throw(numbered.region().duplicate())).error(),
+            ErrorKind::incompatible);
+  auto empty = or_throw(SharedRegion::create(4096));
+  EXPECT_EQ(Shared<Pair>::open(or_throw(empty.duplicate())).error(), ErrorKind::not_found);
+  std::memset(empty.bytes().data(), 'x', empty.size());
+  EXPECT_EQ(Shared<Pair>::open(std::move(empty)).error(), ErrorKind::corrupt);
+  EXPECT_EQ(Shared<Pair>::open(or_throw(SharedRegion::create(16))).error(), ErrorKind::corrupt);
+  EXPECT_EQ(Shared<Pair>::create_in(or_throw(SharedRegion::create(16))).error(),
+            ErrorKind::exhausted);
+}
+
+struct Node {
+  std::int32_t value;
+  Node* next;
+};
+struct Deep {
+  std::array<Node, 2> nodes;
+};
+struct Flat {
+  std::array<Pair, 2> pairs;
+  enum class Colour : std::uint8_t { red } colour;
+};
+static_assert(Shareable<Flat> && Shareable<int> && Shareable<double[4]> && Shareable<Located>);
+static_assert(Shareable<std::atomic<int>> && Shareable<Counted>);
+static_assert(!Shareable<Node> && !Shareable<Deep> && !Shareable<int*> && !Shareable<int&>);
+static_assert(!Shareable<std::string> && !Shareable<std::string_view> &&
+              !Shareable<std::vector<int>> && !Shareable<std::span<int>>);
 
 }  // namespace
 }  // namespace bulkhead

@@ -24,4 +24,10 @@ inline void fence_seq_cst() noexcept { fence_word.fetch_add(1, std::memory_order
 inline void fence_seq_cst() noexcept { std::atomic_thread_fence(std::memory_order_seq_cst); }
 #endif
 
+/// What is written before it is written first, as far as this thread can tell: for a process that is
+/// killed between the two. Holds back the compiler alone.
+inline void keep_order_for_the_next() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
 }  // namespace bulkhead::os
