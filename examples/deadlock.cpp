@@ -4,9 +4,11 @@
 // wants the other's. One of them is told that this would never end, with whom, for what and where;
 // it gives way, and the other one gets both.
 //
-//   deadlock
+//   deadlock [SECONDS]    the seller hesitates so long: time to look with `bulkhead locks`
 #include <cstdint>
+#include <cstdlib>
 #include <iostream>
+#include <thread>
 
 #include <bulkhead/diagnosing.hpp>
 #include <bulkhead/mutex.hpp>
@@ -56,6 +58,8 @@ void seller(Bootstrap& boot) {
   auto stock = or_exit(books->stock.lock());
   or_exit(books->stock_taken.post());
   or_exit(books->cash_taken.wait(10s));
+  // Not synchronisation: somebody wants to look.
+  std::this_thread::sleep_for(std::get<0>(or_exit(boot.arguments<std::chrono::milliseconds>())));
   auto cash = books->cash.lock();
   if (!cash) return tell("seller: " + cash.error().sentence());
   --books->goods;
@@ -73,8 +77,10 @@ int main(int argc, char** argv) {
   init(argc, argv);
   auto books = or_exit(Shared<Books>::create());
   Process first = or_exit(spawn<buyer>({.descriptors = {{"books", descriptor_of(books)}}}));
-  Process second = or_exit(spawn<seller>({.descriptors = {{"books", descriptor_of(books)}}}));
-  const Exit one = or_exit(first.wait(20s));
-  const Exit other = or_exit(second.wait(20s));
+  const std::chrono::milliseconds pause{argc > 1 ? std::atoi(argv[1]) * 1000 : 0};
+  Process second = or_exit(spawn<seller>(
+      {.arguments = arguments(pause), .descriptors = {{"books", descriptor_of(books)}}}));
+  const Exit one = or_exit(first.wait(never));
+  const Exit other = or_exit(second.wait(never));
   return one.success() && other.success() ? 0 : 1;
 }
