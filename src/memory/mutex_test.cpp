@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <bulkhead/mutex.hpp>
@@ -45,6 +46,11 @@ using SharedTwins = Shared<Twins>;
 SharedTwins make(Mutex::Relock relock = Mutex::Relock::refused) {
   return or_throw(SharedTwins::create({.name = "twins"}, relock));
 }
+
+// A8: nothing but shared memory of equals makes a Place, and nothing but a Place a lock.
+static_assert(!std::is_default_constructible_v<Mutex> && !std::is_default_constructible_v<Place>);
+static_assert(!std::is_constructible_v<Mutex, const char*>);
+static_assert(!std::is_copy_constructible_v<Mutex> && !std::is_move_constructible_v<Mutex>);
 
 /// Until all of the others are at this step.
 void until(const std::atomic<std::uint32_t>& step, std::uint32_t value) {
