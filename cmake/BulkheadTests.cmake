@@ -141,6 +141,14 @@ foreach(source ${scenarios})
   bulkhead_test(${name} LABELS ${labels} SOURCES ${source})
 endforeach()
 
+# What must not compile, with the words that say why.
+if(support AND NOT BULKHEAD_PARTS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_test(NAME refused.shared_memory COMMAND ${CMAKE_COMMAND} -D COMPILER=${CMAKE_CXX_COMPILER}
+    -D SOURCE=${PROJECT_SOURCE_DIR}/tests/refused/shared_memory.cpp
+    -D INCLUDE=${PROJECT_SOURCE_DIR}/include -P ${PROJECT_SOURCE_DIR}/tests/refused/check.cmake)
+  set_tests_properties(refused.shared_memory PROPERTIES TIMEOUT 300 LABELS unit)
+endif()
+
 # The crash harness: a program that kills, one that is killed, and what the harness says of primitives
 # that do not survive. A sanitizer's instructions are not those that are shipped.
 bulkhead_glob_flat(crash ${PROJECT_SOURCE_DIR}/tests/crash/*.cpp)

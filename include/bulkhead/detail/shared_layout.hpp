@@ -63,8 +63,9 @@ template <class T> consteval bool is_open() {
   if constexpr (!std::is_class_v<T> || !std::is_aggregate_v<T>) {
     return false;
   } else {
-    return !wire::detail::has_base<T>() &&
-           wire::detail::count_fields<T>() != wire::detail::too_many_fields;
+    constexpr auto count = wire::detail::count_fields<T>();  // 0 where a reference stops it
+    return !wire::detail::has_base<T>() && count != wire::detail::too_many_fields &&
+           (count != 0 || std::is_empty_v<T>);
   }
 }
 
@@ -106,8 +107,9 @@ template <class T> consteval SharedFlaw flaw_of() {
     return SharedFlaw::view;
   } else if constexpr (is_open<U>()) {
     return first_flaw(wire::detail::FieldTypes<U>{});
-  } else if constexpr (std::is_trivially_copyable_v<U> || takes_place<U>()) {
-    return SharedFlaw::none;
+  } else if constexpr ((std::is_trivially_copyable_v<U> && std::is_copy_assignable_v<U>) ||
+                       takes_place<U>()) {
+    return SharedFlaw::none;  // what cannot be assigned may have a reference in it
   } else {
     return SharedFlaw::opaque;
   }
