@@ -54,7 +54,7 @@ class BULKHEAD_API Arena {
   static constexpr std::size_t piece_bytes = 32;
   static constexpr std::size_t most_alignment = 4096;
 
-  /// A new one of `size` bytes in all; a sixty-fourth of them and a page or two are its own.
+  /// A new one of `size` bytes in all; less than a hundredth of them and two pages are its own.
   static Result<Arena> create(std::size_t size, Options options);
   static Result<Arena> create(std::size_t size) { return create(size, Options{.name = "arena"}); }
   static Result<Arena> create(const MemoryName& name, std::size_t size, Options options = {});
