@@ -37,7 +37,20 @@ class BULKHEAD_API Latch {
   Latch& operator=(const Latch&) = delete;
 
   /// `invalid` when fewer than that are left; then nothing is counted.
-  Result<void> count_down(std::uint32_t by = 1);
+  Result<void> count_down(std::uint32_t by = 1) {
+    // ORDER(latch.look): what the earlier ones did is passed on; pairs with ORDER(latch.count).
+    std::uint32_t seen = word_.load(std::memory_order_acquire);
+    while (seen / one > by || (seen / one == by && (seen & asleep) == 0)) {
+      // ORDER(latch.count): what each did before it counted is seen by who is let through; pairs
+      // with ORDER(latch.wait). Acquire too, as in ORDER(latch.look), for the last one passes on
+      // what the earlier ones did, through a step of the kernel's, which is a full barrier.
+      if (word_.compare_exchange_weak(seen, seen - by * one, std::memory_order_acq_rel,
+                                      std::memory_order_acquire)) {
+        return {};
+      }
+    }
+    return finish(by, seen);
+  }
 
   /// Until nothing is left. `timed_out`.
   Result<void> wait(Deadline deadline = never) {
@@ -60,6 +73,7 @@ class BULKHEAD_API Latch {
   static constexpr std::uint32_t asleep = 1;
   static constexpr std::uint32_t one = 2;
 
+  Result<void> finish(std::uint32_t by, std::uint32_t seen);
   Result<void> sleep(Deadline deadline);
 
   std::atomic<std::uint32_t> word_;

@@ -42,7 +42,17 @@ class Once {
   template <class Work>
   Result<void> call(Work&& work, Deadline deadline = never,
                     std::source_location where = std::source_location::current()) {
-    if (done()) return {};
+    if (done()) [[likely]]
+      return {};
+    return call_first(std::forward<Work>(work), deadline, where);
+  }
+
+ private:
+  static constexpr std::uint32_t is_done = 1;
+
+  template <class Work>
+  [[gnu::noinline]] Result<void> call_first(Work&& work, Deadline deadline,
+                                            const std::source_location& where) {
     auto held = lock_.lock(deadline, where);
     if (!held) return fail(std::move(held).error());
     held->repaired();  // the work begins anew
@@ -57,9 +67,6 @@ class Once {
     state_.store(is_done, std::memory_order_release);
     return {};
   }
-
- private:
-  static constexpr std::uint32_t is_done = 1;
 
   // LAYOUT   read by all
   //   0   80  lock    of who does it

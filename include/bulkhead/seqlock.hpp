@@ -50,15 +50,9 @@ template <class T> class Seqlock {
 
   /// A value that was written as a whole. `timed_out` when it was replaced too often.
   Result<T> read(Deadline deadline = never) const {
-    T value;
-    for (unsigned tries = 1; !try_read(value); ++tries) {
-      if (tries % tries_between_looks == 0 && deadline.expired()) {
-        return fail(ErrorKind::timed_out, {.operation = "read",
-                                           .object = "a seqlock",
-                                           .cause = "it was written again during each of " +
-                                                    std::to_string(tries) + " copies",
-                                           .remedy = "write less often, or take a SharedMutex"});
-      }
+    Result<T> value{std::in_place};
+    for (unsigned tries = 1; !try_read(*value); ++tries) {
+      if (tries % tries_between_looks == 0 && deadline.expired()) return too_late(tries);
     }
     return value;
   }
@@ -68,16 +62,15 @@ template <class T> class Seqlock {
     // ORDER(seqlock.begin): the copy that it points to is complete; pairs with
     // ORDER(seqlock.publish).
     const std::uint64_t sequence = sequence_.load(std::memory_order_acquire);
-    Words words;
-    for (std::size_t i = 0; i < words.size(); ++i) {
+    auto* const bytes = reinterpret_cast<std::byte*>(&into);
+    for (std::size_t i = 0; i < words; ++i) {
       // ORDER(seqlock.copy): who sees a word of a later value sees in the check below that it was
       // replaced; pairs with ORDER(seqlock.fill). Plain loads on x86-64.
-      words[i] = copies_[sequence % 2][i].load(std::memory_order_acquire);
+      const std::uint64_t word = copies_[sequence % 2][i].load(std::memory_order_acquire);
+      std::memcpy(bytes + i * 8, &word, i + 1 < words ? 8 : last_word);
     }
     // ORDER(seqlock.check): stays behind the loads above, which acquire; no partner of its own.
-    if (sequence_.load(std::memory_order_relaxed) != sequence) return false;
-    std::memcpy(static_cast<void*>(&into), words.data(), sizeof(T));
-    return true;
+    return sequence_.load(std::memory_order_relaxed) == sequence;
   }
 
   /// Replaces it. Errors: those of Mutex::lock, but for the death of a writer, which is harmless.
@@ -102,18 +95,28 @@ template <class T> class Seqlock {
 
  private:
   static constexpr unsigned tries_between_looks = 64;
-  using Words = std::array<std::uint64_t, (sizeof(T) + 7) / 8>;
-  using Copy = std::array<std::atomic<std::uint64_t>, (sizeof(T) + 7) / 8>;
+  static constexpr std::size_t words = (sizeof(T) + 7) / 8;
+  static constexpr std::size_t last_word = sizeof(T) - (words - 1) * 8;
+  using Copy = std::array<std::atomic<std::uint64_t>, words>;
+
+  [[gnu::noinline]] static std::unexpected<Error> too_late(unsigned tries) {
+    return fail(ErrorKind::timed_out, {.operation = "read",
+                                       .object = "a seqlock",
+                                       .cause = "it was written again during each of " +
+                                                std::to_string(tries) + " copies",
+                                       .remedy = "write less often, or take a SharedMutex"});
+  }
 
   void put(const T& value) noexcept {
-    Words words{};
-    std::memcpy(words.data(), &value, sizeof(T));
+    const auto* const bytes = reinterpret_cast<const std::byte*>(&value);
     // ORDER(seqlock.own): only writers change it, one at a time; no partner.
     const std::uint64_t next = sequence_.load(std::memory_order_relaxed) + 1;
-    for (std::size_t i = 0; i < words.size(); ++i) {
+    for (std::size_t i = 0; i < words; ++i) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes + i * 8, i + 1 < words ? 8 : last_word);
       // ORDER(seqlock.fill): comes after the sequence that sent the readers to the other copy;
       // pairs with ORDER(seqlock.copy).
-      copies_[next % 2][i].store(words[i], std::memory_order_release);
+      copies_[next % 2][i].store(word, std::memory_order_release);
     }
     // ORDER(seqlock.publish): the copy is complete; pairs with ORDER(seqlock.begin).
     sequence_.store(next, std::memory_order_release);

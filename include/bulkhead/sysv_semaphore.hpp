@@ -10,7 +10,7 @@
 // Who may call: any thread, several at once; all of a process count as one holder. Only wait()
 // blocks, to its deadline. In a forked child this object works, and holds nothing of its parent's.
 // Ownership: it ends with the last process that has it open. When that one was killed it stays,
-// until the next who makes one of that key, or `bulkhead clean`, removes it; a maker that is killed
+// until the next who makes one of that key makes it anew, or ipcrm(1); a maker that is killed
 // half-way is replaced. TRUST: the kernel's rules: whoever has the user's rights can change it.
 #pragma once
 

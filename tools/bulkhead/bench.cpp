@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/floors.hpp"
+#include "bench/locks_suite.hpp"
 #include "bench/report_page.hpp"
 #include "bench/suite.hpp"
 #include "bench/threads_suite.hpp"
@@ -37,6 +38,9 @@ class Bench : public Verb {
                        "Instead: how a channel over memory waits, against spinning and sleeping");
     command_->add_flag("--threads", threads_,
                        "Instead: a thread beside a process, shared locks, more threads than cores");
+    command_->add_flag(
+        "--locks", locks_,
+        "Instead: what processes lock and wait for in shared memory, beside others'");
     command_->add_flag("--pool", pool_,
                        "Instead: a Pool and the verb map beside what people use for that");
     command_->add_flag("--porthole", porthole_,
@@ -54,8 +58,10 @@ class Bench : public Verb {
     command_->get_option("--report")
         ->excludes("--waiting")
         ->excludes("--porthole")
-        ->excludes("--threads");
+        ->excludes("--threads")
+        ->excludes("--locks");
     command_->get_option("--threads")->excludes("--waiting");
+    command_->get_option("--locks")->excludes("--waiting")->excludes("--threads");
     command_->get_option("--pool")->excludes("--json")->excludes("--report");
   }
 
@@ -95,12 +101,14 @@ class Bench : public Verb {
   bench::Suite measure() const {
     if (waiting_) return bench::run_waiting(options_);
     if (threads_) return bench::run_threads(options_);
+    if (locks_) return bench::run_locks(options_);
     return bench::run_suite(options_);
   }
 
   void print(const std::vector<bench::Row>& rows) const {
     if (waiting_) return bench::print_waiting(stdout, rows);
     if (threads_) return bench::print_threads(stdout, rows);
+    if (locks_) return bench::print_locks(stdout, rows);
     bench::print_table(stdout, rows);
   }
 
@@ -156,6 +164,7 @@ class Bench : public Verb {
   bool porthole_ = false;
   bool pool_ = false;
   bool threads_ = false;
+  bool locks_ = false;
 };
 
 }  // namespace
