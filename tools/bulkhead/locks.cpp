@@ -85,7 +85,8 @@ json as_json(const LockReport::Thread& who) {
 }
 
 json as_json(const LockReport::Lock& lock) {
-  return {{"name", lock.name}, {"region", fmt::format("{:x}", lock.region)}, {"offset", lock.offset}};
+  return {
+      {"name", lock.name}, {"region", fmt::format("{:x}", lock.region)}, {"offset", lock.offset}};
 }
 
 json as_json(const std::vector<Use>& uses) {

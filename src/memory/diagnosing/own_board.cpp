@@ -222,7 +222,7 @@ struct ThreadEnd {
 
 class OwnEntry::Writing {
  public:
-  explicit Writing(OwnEntry& entry) noexcept : entry_(entry) {
+  explicit Writing(OwnEntry& own_entry) noexcept : entry_(own_entry) {
     store(entry_.page_, ++entry_.sequence_);
   }
   Writing(const Writing&) = delete;
