@@ -13,12 +13,12 @@
 #include <string>
 #include <string_view>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "memory/diagnosing/boards.hpp"
+#include "memory/diagnosing/words.hpp"
 #include "os/file.hpp"
 #include "os/process_identity.hpp"
 #include "os/syscall.hpp"
@@ -30,44 +30,6 @@ std::int64_t read_clock(clockid_t clock) noexcept {
   timespec at{};
   ::clock_gettime(clock, &at);
   return at.tv_sec * 1'000'000'000 + at.tv_nsec;
-}
-
-void store(std::byte* at, std::uint64_t word) noexcept {
-  // ORDER(board.write): every word of an entry is stored no earlier than the odd sequence before it,
-  // and the even sequence no earlier than they; pairs with ORDER(board.read).
-  std::atomic_ref{*reinterpret_cast<std::uint64_t*>(at)}.store(word, std::memory_order_release);
-}
-
-template <class T> void store_all(std::byte* at, const T& value) noexcept {
-  static_assert(sizeof(T) % sizeof(std::uint64_t) == 0);
-  std::array<std::uint64_t, sizeof(T) / sizeof(std::uint64_t)> words;
-  std::memcpy(words.data(), &value, sizeof value);
-  for (std::size_t i = 0; i < words.size(); ++i) store(at + i * sizeof(std::uint64_t), words[i]);
-}
-
-std::uint64_t two(std::uint32_t low, std::uint32_t high) noexcept {
-  const std::array<std::uint32_t, 2> both{low, high};
-  std::uint64_t word = 0;
-  std::memcpy(&word, both.data(), sizeof word);
-  return word;
-}
-
-template <std::size_t Size> void put_text(std::array<char, Size>& into, std::string_view text) {
-  std::memcpy(into.data(), text.data(), std::min(Size, text.size()));
-}
-/// What matters of a path is its end.
-template <std::size_t Size> void put_end(std::array<char, Size>& into, std::string_view text) {
-  put_text(into, text.substr(text.size() - std::min(Size, text.size())));
-}
-
-Record record_of(const Lock& lock, std::int64_t since, const std::source_location& where) noexcept {
-  Record record{.region = lock.region, .offset = lock.offset, .since = since, .turn = lock.turns};
-  record.line = where.line();
-  record.mode = static_cast<std::uint16_t>(lock.mode);
-  record.depth = 1;
-  put_text(record.name, std::string_view{lock.name, ::strnlen(lock.name, record.name.size())});
-  put_end(record.file, where.file_name());
-  return record;
 }
 
 /// Made once in a process, and never unmapped: threads write on it until the last moment.
@@ -90,7 +52,7 @@ struct Board {
 
 std::mutex making;
 std::atomic<Board*> own{nullptr};
-bool cannot = false;  // under `making`; tried once, not at each lock
+std::atomic<bool> cannot{false};  // tried once, not at each lock
 
 /// The process ends in good order: its board with it. One that is killed leaves it to others.
 struct Ends {
@@ -173,9 +135,6 @@ Result<void> make_board() {
   return {};
 }
 
-constinit thread_local OwnEntry entry;
-constinit thread_local bool without_entry = false;  // no room, or the thread is ending
-
 void before_fork() { making.lock(); }
 void after_fork() { making.unlock(); }
 /// The board is the parent's, and so are the locks: a robust lock knows its owner's thread.
@@ -183,8 +142,7 @@ void after_fork_in_child() {
   Board* const parents = own.exchange(nullptr);
   if (parents != nullptr)
     parents->file.close();  // the rest may be in use by threads that are not here
-  entry = OwnEntry{};
-  without_entry = false;
+  OwnEntry::forget();
   cannot = false;
   making.unlock();
 }
@@ -212,52 +170,10 @@ Result<void> make_own_board() {
   }
 }
 
-struct ThreadEnd {
-  ~ThreadEnd() {
-    without_entry = true;
-    entry.move_out();
-  }
-  void touch() const noexcept {}
-};
-
-class OwnEntry::Writing {
- public:
-  explicit Writing(OwnEntry& own_entry) noexcept : entry_(own_entry) {
-    store(entry_.page_, ++entry_.sequence_);
-  }
-  Writing(const Writing&) = delete;
-  Writing& operator=(const Writing&) = delete;
-  ~Writing() { store(entry_.page_, ++entry_.sequence_); }
-
-  void held() const noexcept {
-    store(entry_.page_ + offsetof(Entry, thread),
-          two(static_cast<std::uint32_t>(tid_), entry_.held_));
-  }
-  void waiting() const noexcept {
-    store(entry_.page_ + offsetof(Entry, waiting), two(entry_.waits_ ? 1 : 0, entry_.unnoted_));
-  }
-  void wanted(const Record& record) const noexcept {
-    store_all(entry_.page_ + offsetof(Entry, wanted), record);
-  }
-
- private:
-  OwnEntry& entry_;
-  pid_t tid_ = entry_.tid_;
-};
-
-OwnEntry* OwnEntry::mine() noexcept {
-  if (entry.page_ != nullptr) return &entry;
-  if (without_entry) return nullptr;
-  without_entry = !entry.move_in();
-  return without_entry ? nullptr : &entry;
-}
-
-bool OwnEntry::move_in() noexcept {
-  static thread_local ThreadEnd end;
-  end.touch();
+std::optional<Room> take_room() noexcept {
   if (own.load() == nullptr && (cannot || !make_own_board())) {
     cannot = true;
-    return false;
+    return std::nullopt;
   }
   Board& board = *own.load();
   const std::lock_guard one{board.entries_in_use_by_threads};
@@ -270,129 +186,19 @@ bool OwnEntry::move_in() noexcept {
                      os::write_at(board.file, offset_of_entry(index), Bytes{nothing}, board.path));
   if (!room) {
     store(board.memory + offsetof(Header, unnoted), two(++board.unnoted, 0));
-    return false;
+    return std::nullopt;
   }
   board.in_use[index] = true;
   board.reserved[index] = true;
-  *this = OwnEntry{};
-  index_ = index;
-  page_ = board.entry(index);
-  tid_ = ::gettid();
-  // The one thing read back, for it must only grow: whoever reads across two threads would be deceived.
-  sequence_ = std::atomic_ref{*reinterpret_cast<std::uint64_t*>(page_)}.load() + 1;
-  sequence_ -= sequence_ & 1;
-  std::array<char, 16> name{};
-  ::prctl(PR_GET_NAME, name.data());
-  {
-    const Writing writing{*this};
-    store(page_ + offsetof(Entry, start), os::start_of(static_cast<pid_t>(board.process), tid_));
-    store_all(page_ + offsetof(Entry, name), name);
-    writing.waiting();
-    writing.held();
-  }
   board.used = std::max(board.used, index + 1);
   board.tell_used();
-  return true;
+  return Room{index, board.entry(index)};
 }
 
-void OwnEntry::move_out() noexcept {
-  if (page_ == nullptr) return;
-  held_ = 0;
-  waits_ = false;
-  tid_ = 0;
-  {
-    const Writing writing{*this};
-    writing.waiting();
-    writing.held();
-  }
-  page_ = nullptr;
+void give_room(std::uint32_t index) noexcept {
   Board& board = *own.load();
   const std::lock_guard one{board.entries_in_use_by_threads};
-  board.in_use[index_] = false;
-}
-
-/// held_ when it is not there.
-std::uint32_t OwnEntry::find(const Lock& lock) const noexcept {
-  std::uint32_t i = 0;
-  while (i < held_ && (kept_[i].region != lock.region || kept_[i].offset != lock.offset ||
-                       kept_[i].mode != lock.mode)) {
-    ++i;
-  }
-  return i;
-}
-
-void OwnEntry::tell_depth(std::uint32_t index, std::uint32_t depth) noexcept {
-  const std::uint32_t shown = std::min<std::uint32_t>(depth, UINT16_MAX);
-  store(page_ + offset_of_record(index) + offsetof(Record, line),
-        two(kept_[index].line, static_cast<std::uint32_t>(kept_[index].mode) | shown << 16));
-}
-
-void OwnEntry::add(const Lock& lock, std::uint32_t depth,
-                   const std::source_location& where) noexcept {
-  const Writing writing{*this};
-  put(lock, depth, where);
-  writing.held();
-  if (unnoted_ != 0) writing.waiting();
-}
-
-void OwnEntry::put(const Lock& lock, std::uint32_t depth,
-                   const std::source_location& where) noexcept {
-  const std::uint32_t index = depth > 1 ? find(lock) : held_;
-  if (index < held_) {
-    tell_depth(index, depth);
-  } else if (held_ == most_held) {
-    ++unnoted_;
-  } else {
-    kept_[held_] = {lock.region, lock.offset, lock.mode, where.line()};
-    store_all(page_ + offset_of_record(held_), record_of(lock, now_coarse(), where));
-    ++held_;
-  }
-}
-
-void OwnEntry::remove(const Lock& lock, std::uint32_t left) noexcept {
-  const std::uint32_t index = find(lock);
-  const Writing writing{*this};
-  if (index == held_) {  // from before diagnosing was on, or one too many to be noted
-    if (left == 0 && unnoted_ != 0) --unnoted_;
-    writing.waiting();
-  } else if (left != 0) {
-    tell_depth(index, left);
-  } else {
-    --held_;
-    kept_[index] = kept_[held_];  // the last one takes its place
-    const std::byte* const from = page_ + offset_of_record(held_);
-    for (std::size_t at = 0; index != held_ && at < sizeof(Record); at += sizeof(std::uint64_t)) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, from + at, sizeof word);
-      store(page_ + offset_of_record(index) + at, word);
-    }
-    writing.held();
-  }
-}
-
-void OwnEntry::wait(const Lock& lock, Deadline deadline,
-                    const std::source_location& where) noexcept {
-  Record record = record_of(lock, now(), where);
-  if (!deadline.is_never()) record.until = deadline.at().time_since_epoch().count();
-  waits_ = true;
-  const Writing writing{*this};
-  writing.wanted(record);
-  writing.waiting();
-}
-
-void OwnEntry::end_wait() noexcept {
-  waits_ = false;
-  const Writing writing{*this};
-  writing.waiting();
-}
-
-void OwnEntry::obtain(const Lock& lock, const std::source_location& where) noexcept {
-  waits_ = false;
-  const Writing writing{*this};
-  // A writer among readers has noted it when it came to be the next one.
-  if (lock.mode == Mode::shared || find(lock) == held_) put(lock, 1, where);
-  writing.waiting();
-  writing.held();
+  board.in_use[index] = false;
 }
 
 void notice(std::uint32_t kind, std::int64_t lasted, std::uint64_t passed, std::uint32_t whom,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <bulkhead/result.hpp>
@@ -23,11 +24,21 @@ std::string own_board_folder();
 std::int64_t now() noexcept;
 std::int64_t now_coarse() noexcept;
 
+/// A page of the board for one thread, reserved; makes the board first where there is none.
+struct Room {
+  std::uint32_t index;
+  std::byte* page;
+};
+std::optional<Room> take_room() noexcept;
+void give_room(std::uint32_t index) noexcept;
+
 /// The calling thread's entry. Keeps what it wrote for itself, and never reads it back.
 class OwnEntry {
  public:
   /// Null where there is no room, or the thread is ending.
   static OwnEntry* mine() noexcept;
+  /// In a forked child: the parent has it, and what it noted.
+  static void forget() noexcept;
 
   std::uint32_t index() const noexcept { return index_; }
   bool waits() const noexcept { return waits_; }
