@@ -27,6 +27,7 @@
 #include <bulkhead/once.hpp>
 #include <bulkhead/place.hpp>
 #include <bulkhead/pool.hpp>
+#include <bulkhead/posix_semaphore.hpp>
 #include <bulkhead/process.hpp>
 #include <bulkhead/region.hpp>
 #include <bulkhead/result.hpp>
