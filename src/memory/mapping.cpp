@@ -90,7 +90,8 @@ std::size_t huge_page_size() {
 }
 
 Result<void> Mapping::fulfil(std::size_t size, const Wish& wish) {
-  if (wish.prefault) BULKHEAD_TRY(populate(data_, size, wish));
+  if (wish.prefault)
+    BULKHEAD_TRY(populate(base_, static_cast<std::size_t>(data_ - base_) + size, wish));
   if (wish.locked && ::mlock(data_, size) != 0) return cannot_lock(wish, size);
   return {};
 }

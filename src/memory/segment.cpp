@@ -146,7 +146,14 @@ void leave(Segment& segment) noexcept {
     segment.mapping.unmap();
     shmid_ds state{};
     if (!segment.lock) return segment.record->leave();  // for `bulkhead clean`
-    if (::shmctl(id, IPC_STAT, &state) == 0 && state.shm_nattch == 0) {
+    const bool is_there = ::shmctl(id, IPC_STAT, &state) == 0;
+    const bool is_removed = is_there && (state.shm_perm.mode & SHM_DEST) != 0;
+    if (is_there && !is_removed && state.shm_nattch != 0) {
+      // Others have records of their own, but for children by fork: then ours stays for who cleans.
+      const os::NamedThing thing{Named::segment, std::to_string(state.shm_perm.__key),
+                                 os::identity_of_id(id)};
+      if (!os::is_recorded(thing, segment.record->file_name())) return segment.record->leave();
+    } else if (is_there && !is_removed) {
       ::shmctl(id, IPC_RMID, nullptr);
     }
     segment.record->release();

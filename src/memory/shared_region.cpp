@@ -200,7 +200,7 @@ Result<SharedRegion> SharedRegion::create(const MemoryName& name, std::size_t si
 Result<SharedRegion> SharedRegion::open(const MemoryName& name, Options options) {
   SharedRegion region;
   region.kind_ = kind_of(name);
-  BULKHEAD_TRY(bulkhead::check(options, 1, region.kind_));
+  if (region.kind_ != Kind::system_v) BULKHEAD_TRY(bulkhead::check(options, 1, region.kind_));
   auto held = std::make_unique<Holding>(options, name);
   std::size_t size = 0;
   if (region.kind_ == Kind::system_v) {
@@ -281,7 +281,8 @@ Result<void> SharedRegion::refresh() {
   if (!held_ || held_->options.grow_to == 0) return check();
   const auto size = BULKHEAD_TRY(os::size_of(held_->path.file, "shared region"));
   const auto here = static_cast<std::size_t>(size) - held_->name.offset;
-  if (size >= held_->name.offset + size_) size_ = std::min(here, held_->options.grow_to);
+  if (size >= held_->name.offset + size_)
+    size_ = std::max(size_, std::min(here, held_->options.grow_to));
   return check();
 }
 

@@ -150,6 +150,25 @@ TEST(shared_region, of_dead_users_is_found_by_clean_and_that_of_the_living_is_no
   }
 }
 
+TEST(shared_region, of_system_v_outlives_its_opener_for_a_forked_child_and_is_found_after_it) {
+  const auto name = system_v_memory(own_key());
+  auto words = or_throw(SharedRegion::create(page, {.kind = SharedRegion::Kind::anonymous}));
+  auto* const leave = reinterpret_cast<std::uint32_t*>(words.bytes().data());
+  auto region = std::make_unique<SharedRegion>(or_throw(SharedRegion::create(name, page)));
+  Forked child{[&] {
+    while (__atomic_load_n(leave, __ATOMIC_SEQ_CST) == 0) ::sched_yield();
+    region->bytes()[0] = std::byte{1};
+  }};
+  region.reset();
+  EXPECT_TRUE(has_segment(own_key()));
+  EXPECT_TRUE(remove_stale_names());
+  EXPECT_TRUE(has_segment(own_key()));
+  __atomic_store_n(leave, 1, __ATOMIC_SEQ_CST);
+  EXPECT_EQ(child.wait(), 0);
+  EXPECT_TRUE(remove_stale_names());
+  EXPECT_FALSE(has_segment(own_key()));
+}
+
 TEST(shared_region, is_made_once_by_many_at_once) {
   for (const auto& [name, exists] : all_kinds()) {
     auto count = or_throw(SharedRegion::create(page, {.kind = SharedRegion::Kind::anonymous}));

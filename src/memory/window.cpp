@@ -106,9 +106,10 @@ Result<Window> open_path_window(const MemoryName& name, const Region::View& view
   if (!window.can_be_cut || view.cut == Cut::excluded) return window;
   window.mapping.watch();
   if (window.mapping.is_watched()) return window;
-  return cannot(ErrorKind::invalid, name,
-                "whoever cuts this file would end this process: the guard is not on",
-                "call guard_mappings() before, or open it with Cut::by_calls and use read()");
+  return cannot(
+      ErrorKind::invalid, name,
+      "whoever cuts this file would end this process: the guard is not on, or watches all it can",
+      "call guard_mappings() before, or open it with Cut::by_calls and use read()");
 }
 
 Result<void> check_part(const Window& window, const char* operation, std::uint64_t offset,

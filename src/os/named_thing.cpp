@@ -121,8 +121,8 @@ Result<Verdict> take_memory(const NamedThing& thing, Do what) {
   if (!file) return gone_or_failed("open memory", thing.name);
   struct stat found{};
   if (::fstat(file.native(), &found) != 0) return failed("look at memory", thing.name);
-  const bool ours = S_ISREG(found.st_mode) && found.st_uid == ::geteuid() && !thing.made.empty();
-  if (!ours || thing.made != identity_in(file, "")) return Verdict::other;
+  if (!S_ISREG(found.st_mode) || found.st_uid != ::geteuid()) return Verdict::other;
+  if (thing.made != identity_in(file, "")) return Verdict::gone;  // made anew since
   if (retry_eintr([&] { return ::flock(file.native(), LOCK_EX | LOCK_NB); }) != 0) {
     return Verdict::in_use;
   }
@@ -147,7 +147,8 @@ Result<Verdict> take_segment(const NamedThing& thing, Do what) {
   }
   // One that its owner had no time to tell about was never attached.
   const bool ours = thing.made.empty() ? state.shm_lpid == 0 : thing.made == identity_of_id(id);
-  if (state.shm_perm.cuid != ::geteuid() || !ours) return Verdict::other;
+  if (state.shm_perm.cuid != ::geteuid()) return Verdict::other;
+  if (!ours) return Verdict::gone;  // made anew since
   if (state.shm_nattch != 0) return Verdict::in_use;
   if (what == Do::look || ::shmctl(id, IPC_RMID, nullptr) == 0) return Verdict::removed;
   if (errno == EIDRM || errno == EINVAL) return Verdict::gone;

@@ -23,7 +23,8 @@ RecordedNames read_names(FdView file);
 /// Of the file of that name in record_directory(); nothing in it when there is none.
 RecordedNames read_names(const std::string& file_name);
 
-/// Some process, alive or dead, has written down that it had this very thing.
-bool is_recorded(const NamedThing& thing);
+/// Some process, alive or dead, has written down that it had this very thing; in another record than
+/// `except`.
+bool is_recorded(const NamedThing& thing, const std::string& except = {});
 
 }  // namespace bulkhead::os

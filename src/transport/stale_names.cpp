@@ -90,6 +90,8 @@ bool take_things_away(const RecordedNames& record, Do what, Names& told) {
     if (!verdict) {
       done = false;
       told.push_back(about(record, thing, State::kept, verdict.error().sentence()));
+    } else if (*verdict == NamedThing::Verdict::in_use) {
+      done = false;  // its other users may be killed too, and have no record: children by fork
     } else if (*verdict == NamedThing::Verdict::removed) {
       told.push_back(about(record, thing, what == Do::look ? State::stale : State::removed));
     } else if (*verdict == NamedThing::Verdict::other && what == Do::remove) {
