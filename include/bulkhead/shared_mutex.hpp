@@ -80,6 +80,8 @@ class BULKHEAD_API SharedMutex {
   Outcome enter(const Patience& patience) noexcept;
   Outcome enter_shared(const Patience& patience) noexcept;
   Outcome wait_for_readers(const Patience& patience) noexcept;
+  void mark(std::uint32_t slot) noexcept;
+  std::uint32_t enter_at_once(std::uint32_t& thread) noexcept;
   Outcome take_slot(const Patience& patience) noexcept;
   Outcome take_writers_lock(const Patience& patience) noexcept;
   Outcome judged(Outcome taken) noexcept;
@@ -92,7 +94,8 @@ class BULKHEAD_API SharedMutex {
   //     0      40  writers_   detail/robust_lock.hpp
   //    40      40  name_      its maker               everybody
   //    80       4  gate_      owner of writers_       everybody
-  //    84      44  zero
+  //    84       4  marks_     readers, once a slot     writers: the slots that ever had a reader
+  //    88      40  zero
   //   128   32*64  slots_     a reader each, writers  writers; who looks for a free one
   struct alignas(64) Slot {
     detail::RobustLock lock;
@@ -100,6 +103,7 @@ class BULKHEAD_API SharedMutex {
   detail::RobustLock writers_;
   detail::LockName name_;
   std::atomic<std::uint32_t> gate_{0};
+  std::atomic<std::uint32_t> marks_{0};
   Slot slots_[most_readers];
 };
 static_assert(sizeof(SharedMutex) == 128 + 32 * 64);

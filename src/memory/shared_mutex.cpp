@@ -10,6 +10,7 @@
 // What a death leaves: of a reader a slot whose lock the kernel has marked, which the next that takes
 // it clears; of a writer the writers' lock, marked, and the gate as it was. The next owner of that
 // lock settles the gate first; it may die doing so, and the next one does it again.
+#include <bit>
 #include <optional>
 
 #include <bulkhead/shared_mutex.hpp>
@@ -33,6 +34,16 @@ diagnosing::Lock seen_as(const detail::LockName& name, const detail::RobustLock&
           .name = name.text,
           .mode = mode,
           .turns = writers.turns.load(std::memory_order_relaxed)};
+}
+
+}  // namespace
+
+namespace {
+
+/// Where a thread begins to look for a slot: each at another, as far as can be told.
+std::uint32_t home_slot() noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(at) * 0x9e3779b97f4a7c15U >> 59);
 }
 
 }  // namespace
@@ -73,7 +84,9 @@ SharedMutex::Outcome SharedMutex::take_writers_lock(const Patience& patience) no
 }
 
 SharedMutex::Outcome SharedMutex::wait_for_readers(const Patience& patience) noexcept {
-  for (Slot& slot : slots_) {
+  // A reader that comes too late for this look at the marks sees the gate closed.
+  for (std::uint32_t marks = marks_; marks != 0; marks &= marks - 1) {
+    Slot& slot = slots_[std::countr_zero(marks)];
     if (slot.lock.word.load() == 0) continue;
     const memory::Attempt attempt = patience.take(slot.lock);
     if (attempt.outcome != LockOutcome::locked) return {.attempt = attempt, .lock = &slot.lock};
@@ -124,9 +137,10 @@ void SharedMutex::leave(std::uint32_t thread) noexcept {
 }
 
 SharedMutex::Outcome SharedMutex::take_slot(const Patience& patience) noexcept {
-  const std::uint32_t home = memory::this_thread() % most_readers;
+  const std::uint32_t home = home_slot();
   for (std::uint32_t i = 0; i < most_readers; ++i) {
     const std::uint32_t slot = (home + i) % most_readers;
+    mark(slot);
     detail::RobustLock& lock = slots_[slot].lock;
     const Outcome taken{.attempt = memory::try_lock(lock), .lock = &lock, .slot = slot};
     const bool elsewhere =
@@ -137,15 +151,33 @@ SharedMutex::Outcome SharedMutex::take_slot(const Patience& patience) noexcept {
   return {.attempt = patience.take(lock), .lock = &lock, .slot = home};
 }
 
+/// Before its lock is taken, once for all readers.
+void SharedMutex::mark(std::uint32_t slot) noexcept {
+  if ((marks_ & 1U << slot) == 0) marks_ |= 1U << slot;
+}
+
+/// The short way: a slot that is free and sound, and an open gate. The slot, or `most_readers`.
+std::uint32_t SharedMutex::enter_at_once(std::uint32_t& thread) noexcept {
+  const std::uint32_t slot = home_slot();
+  mark(slot);
+  detail::RobustLock& lock = slots_[slot].lock;
+  const memory::Attempt attempt = memory::try_lock(lock);
+  if (attempt.outcome != LockOutcome::locked) return most_readers;
+  memory::repaired(lock);
+  thread = attempt.thread;
+  // ORDER(shared_mutex.look): sequentially consistent, after the slot's swap; pairs with
+  // ORDER(shared_mutex.open), and with `intent` and the looks at the slots.
+  if (gate_.load() == 0) [[likely]]
+    return slot;
+  memory::unlock(lock, attempt.thread);
+  return most_readers;
+}
+
 SharedMutex::Outcome SharedMutex::enter_shared(const Patience& patience) noexcept {
   Outcome taken = take_slot(patience);
   if (!taken.locked()) return taken;
   memory::repaired(slots_[taken.slot].lock);
-  // ORDER(shared_mutex.look): sequentially consistent, after the slot's swap; pairs with
-  // ORDER(shared_mutex.open), and with `intent` and the looks at the slots.
-  const std::uint32_t seen = gate_.load();
-  if (seen == 0) [[likely]]
-    return taken;
+  if (gate_ == 0) return taken;  // as in enter_at_once()
   memory::unlock(slots_[taken.slot].lock, taken.attempt.thread);
 
   const Outcome queued = take_writers_lock(patience);
@@ -162,9 +194,10 @@ SharedMutex::Outcome SharedMutex::enter_shared(const Patience& patience) noexcep
 }
 
 void SharedMutex::leave_shared(std::uint32_t slot, std::uint32_t thread) noexcept {
-  if (!memory::is_this_thread(thread)) return;
-  if (diagnosing::enabled()) [[unlikely]]
+  if (diagnosing::enabled()) [[unlikely]] {
+    if (!memory::is_this_thread(thread)) return;
     diagnosing::gives(seen_as(name_, writers_, diagnosing::Mode::shared), 0);
+  }
   memory::unlock(slots_[slot].lock, thread);
 }
 
@@ -208,7 +241,12 @@ Result<SharedMutex::Guard> SharedMutex::try_lock(std::source_location where) {
 
 Result<SharedMutex::SharedGuard> SharedMutex::lock_shared(Deadline deadline,
                                                           std::source_location where) {
-  const auto at_first = diagnosing::enabled() ? std::nullopt : std::optional{deadline};
+  const bool diagnosed = diagnosing::enabled();
+  std::uint32_t thread = 0;
+  if (const auto slot = diagnosed ? most_readers : enter_at_once(thread); slot != most_readers) {
+    return SharedGuard{*this, thread, slot};
+  }
+  const auto at_first = diagnosed ? std::nullopt : std::optional{deadline};
   Outcome outcome = enter_shared({at_first, where});
   if (outcome.attempt.outcome == LockOutcome::busy) {
     diagnosing::Waiting waiting{seen_as(name_, writers_, diagnosing::Mode::shared),
