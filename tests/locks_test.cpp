@@ -3,6 +3,7 @@
 // Deadlocks of real processes and threads, named; what is none; and `bulkhead locks` on them.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -28,6 +29,7 @@
 
 #include "support/children.hpp"
 #include "support/forked.hpp"
+#include "support/soak.hpp"
 #include "support/watchdog.hpp"
 
 namespace {
@@ -52,6 +54,8 @@ struct Scene {
   Semaphore ready;
   Semaphore go;
   std::array<std::array<char, 2000>, most_members> said{};
+  std::atomic<int> told{0};
+  std::atomic<int> named{0};
 
   void say(std::size_t member, const Error& error) {
     std::strncpy(said[member].data(), error.sentence().c_str(), said[member].size() - 1);
@@ -308,6 +312,50 @@ TEST_F(locks, of_a_killed_process_are_nobodys_and_its_board_is_stale) {
   EXPECT_TRUE(or_throw(report_locks()).processes.empty());
   EXPECT_FALSE(or_throw(remove_stale_names()).empty());
   EXPECT_TRUE(or_throw(list_names()).empty());
+}
+
+/// Takes two of four locks in any order, gives way when told to, and tries again, until it has had
+/// two so often.
+int take_any_two(Scene& scene, unsigned seed, int times) {
+  std::mt19937 random{seed};
+  for (int had = 0; had < times;) {
+    const std::size_t first = random() % most_members;
+    const std::size_t second = (first + 1 + random() % (most_members - 1)) % most_members;
+    auto one = scene.locks[first].lock();
+    if (!one) return went_wrong;
+    std::this_thread::yield();
+    const auto other = scene.locks[second].lock();
+    if (!other && other.error() != ErrorKind::deadlock) return went_wrong;
+    if (other) {
+      ++had;
+      continue;
+    }
+    ++scene.told;
+    if (other.error().cause().starts_with("deadlock: ")) ++scene.named;
+  }
+  return got_it;
+}
+
+TEST_F(locks, taken_in_any_order_by_many_hang_nobody) {
+  const int times = test::soaked(150);
+  const auto family = [&](unsigned seed) {
+    return process("family" + std::to_string(seed), [this, seed, times] {
+      int outcome = got_it;
+      std::jthread other{[&] { outcome = take_any_two(scene(), seed + 100, times); }};
+      const int mine = take_any_two(scene(), seed, times);
+      other.join();
+      return std::max(mine, outcome);
+    });
+  };
+  Forked one = family(1);
+  Forked two = family(2);
+  Forked three = family(3);
+  EXPECT_EQ(one.wait(), got_it);
+  EXPECT_EQ(two.wait(), got_it);
+  EXPECT_EQ(three.wait(), got_it);
+  EXPECT_GT(scene().told, 0) << "nobody met anybody: this shows nothing";
+  // Not each: of two that close a circle at once the second may find the first gone.
+  EXPECT_GT(scene().named, 0);
 }
 
 TEST_F(locks, without_diagnosing_are_a_deadlock_without_names) {

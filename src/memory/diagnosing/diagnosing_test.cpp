@@ -4,6 +4,8 @@
 // test looks from a forked process, for whoever diagnoses does so until it ends.
 #include "memory/diagnosing/diagnosing.hpp"
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <fcntl.h>
 #include <functional>
@@ -138,6 +140,46 @@ TEST_F(diagnosing, gives_the_room_of_a_thread_that_ended_to_the_next) {
     const auto report = or_throw(report_locks());
     REQUIRE_HERE(report.processes.at(0).threads == 0);
     REQUIRE_HERE(report.processes.at(0).unseen == 0 && report.locks.empty());
+    return 0;
+  });
+  EXPECT_EQ(outcome, 0);
+}
+
+TEST_F(diagnosing, is_read_whole_while_threads_write) {
+  auto locks = some_locks();
+  const int outcome = in_a_process_that_diagnoses([&] {
+    std::atomic<bool> enough{false};
+    std::atomic<std::uint32_t> line_of_one{0};
+    std::atomic<std::uint32_t> line_of_other{0};
+    const auto work = [&] {
+      while (!enough) {
+        {
+          line_of_one = std::source_location::current().line() + 1;
+          auto held = or_throw(locks->one.lock());
+        }
+        line_of_other = std::source_location::current().line() + 1;
+        auto held = or_throw(locks->other.lock());
+      }
+    };
+    std::jthread first{work};
+    std::jthread second{work};
+    const auto is_right = [&](const LockReport::State& state, const LockReport::Use& use) {
+      const bool one = state.lock.name == "one";
+      return (one || state.lock.name == "other") && use.line == (one ? line_of_one : line_of_other);
+    };
+    bool right = true;
+    int seen = 0;
+    for (int i = 0; seen < 50 || i < 200; ++i) {
+      for (const auto& state : locks_now()) {
+        for (const auto& use : state.owners) right = right && is_right(state, use);
+        for (const auto& use : state.waiters) right = right && is_right(state, use);
+        seen += static_cast<int>(state.owners.size());
+      }
+    }
+    enough = true;
+    first.join();
+    second.join();
+    REQUIRE_HERE(right);
     return 0;
   });
   EXPECT_EQ(outcome, 0);
