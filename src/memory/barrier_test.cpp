@@ -117,7 +117,7 @@ TEST_P(barrier_on, a_dead_member_is_told_to_all_who_wait_for_it) {
 
 /// Two die at once; the kernel's single wake may have gone to one of them.
 TEST(barrier, one_that_dies_with_the_news_does_not_keep_it) {
-  for (int round = 0; round < soaked(60); ++round) {
+  for (int round = 0; round < soaked(20); ++round) {
     auto field = make(4);
     Forked victim{[&] {
       auto member = or_throw(field->barrier.join());
@@ -151,7 +151,7 @@ TEST(barrier, one_that_dies_with_the_news_does_not_keep_it) {
 }
 
 TEST(barrier, one_that_is_killed_anywhere_ends_no_wait_wrongly_and_every_wait) {
-  for (int round = 0; round < soaked(60); ++round) {
+  for (int round = 0; round < soaked(20); ++round) {
     auto field = make(2);
     Forked victim{[&] {
       auto member = or_throw(field->barrier.join());

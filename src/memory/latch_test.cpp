@@ -67,7 +67,7 @@ TEST(latch, who_is_let_through_sees_what_each_did_before_it_counted) {
 }
 
 TEST(latch, one_that_dies_asleep_or_counting_keeps_no_other_asleep) {
-  for (int round = 0; round < soaked(60); ++round) {
+  for (int round = 0; round < soaked(20); ++round) {
     auto latch = make(1000);
     const auto wait = [&] { return latch->wait(60s) ? 0 : 1; };
     Forked victim{wait};

@@ -104,7 +104,7 @@ TEST(posix_semaphore,
 }
 
 TEST(posix_semaphore, of_racing_makers_one_makes_it) {
-  for (int round = 0; round < soaked(20); ++round) {
+  for (int round = 0; round < soaked(8); ++round) {
     const std::string name = fresh_name();
     const auto take_part = [&] {
       auto mine = or_throw(PosixSemaphore::open_or_create(name, 1));

@@ -103,7 +103,7 @@ TEST(semaphore, a_waiter_killed_in_its_sleep_takes_nothing_and_keeps_no_mark) {
 
 /// One of several sleepers is killed at the moment of the post: another one must get it.
 TEST(semaphore, one_that_is_killed_when_it_is_woken_keeps_no_other_asleep) {
-  for (int round = 0; round < soaked(60); ++round) {
+  for (int round = 0; round < soaked(20); ++round) {
     auto semaphore = make(0);
     const auto take = [&] { return semaphore->wait(60s) ? 0 : 1; };
     Forked victim{take};
@@ -121,7 +121,7 @@ TEST(semaphore, one_that_is_killed_when_it_is_woken_keeps_no_other_asleep) {
 }
 
 TEST(semaphore, a_poster_killed_at_random_gives_or_does_not_and_nobody_sleeps_beside_a_token) {
-  for (int round = 0; round < soaked(60); ++round) {
+  for (int round = 0; round < soaked(20); ++round) {
     auto semaphore = make(0);
     Forked waiter{[&] { return semaphore->wait(60s) ? 0 : 1; }};
     waiter.until_asleep();

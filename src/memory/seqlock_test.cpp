@@ -98,7 +98,7 @@ TEST(seqlock, no_update_of_two_writers_is_lost) {
 TEST(seqlock, a_writer_that_is_killed_or_stopped_anywhere_delays_no_reader) {
   auto lock = make();
   std::uint64_t last = 0;
-  for (int round = 0; round < soaked(100); ++round) {
+  for (int round = 0; round < soaked(30); ++round) {
     Forked writer{[&] {
       for (std::uint64_t i = last + 1;; ++i) or_throw(lock->write(Dozen::of(i)));
     }};

@@ -86,7 +86,7 @@ TEST(sysv_semaphore, what_killed_users_left_is_made_anew) {
 }
 
 TEST(sysv_semaphore, of_racing_makers_that_may_be_killed_one_makes_it) {
-  for (int round = 0; round < soaked(40); ++round) {
+  for (int round = 0; round < soaked(12); ++round) {
     const key_t key = fresh_key();
     const auto take_part = [&] {
       for (int i = 0; i < 20; ++i) {
@@ -102,7 +102,7 @@ TEST(sysv_semaphore, of_racing_makers_that_may_be_killed_one_makes_it) {
     Forked one{take_part};
     Forked victim{take_part};
     Forked two{take_part};
-    for (int i = 0; i < round * 10; ++i) std::this_thread::yield();
+    for (int i = 0; i < round * 30; ++i) std::this_thread::yield();
     victim.kill();
     ASSERT_EQ(one.wait(), 0);
     ASSERT_EQ(two.wait(), 0);
