@@ -7,6 +7,8 @@
 #include <string>
 #include <unistd.h>
 
+#include <bulkhead/names.hpp>
+
 #include "support/children.hpp"
 
 namespace bulkhead {
@@ -41,6 +43,7 @@ TEST(example_price_table, is_read_whole_while_it_is_written_and_after_its_writer
   busy.wait();
   writer.close_input();
   EXPECT_EQ(writer.wait(), 0);
+  or_throw(remove_stale_names());  // the killed one's note that it used the table
 }
 
 TEST(example_bounded_buffer, hands_on_each_number_once) {
