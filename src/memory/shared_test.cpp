@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include <bulkhead/latch.hpp>
 #include <bulkhead/mutex.hpp>
 #include <bulkhead/names.hpp>
 #include <bulkhead/shared.hpp>
@@ -102,33 +103,30 @@ struct Counted {
   Mutex lock;
   std::uint32_t first;
   std::uint32_t second;
+  std::uint32_t users = 0;
 };
 
 TEST(shared, object_with_a_name_is_made_once_by_many_at_once_and_never_seen_half) {
-  auto counts = or_throw(
-      Shared<std::array<std::uint32_t, 16>>::create({.kind = SharedRegion::Kind::anonymous}));
+  auto made = or_throw(Shared<std::uint32_t>::create({.kind = SharedRegion::Kind::anonymous}));
   for (const auto& name : all_names()) {
-    for (int round = 0; round < 4; ++round) {
-      *counts = {};
-      auto& [made, here, left] = *reinterpret_cast<std::uint32_t(*)[3]>(counts->data());
+    for (int round = 0; round < 3; ++round) {
+      // Everybody has it before anybody leaves.
+      auto all_here = or_throw(Shared<Latch>::create({.kind = SharedRegion::Kind::anonymous}, 6U));
       std::vector<Forked> users;
       for (int i = 0; i < 6; ++i) {
-        users.emplace_back([&name = name, &made = made, &here = here] {
-          auto object = Shared<Counted>::open_or_create(name, {}, &made, false);
+        users.emplace_back([&name = name, &made, &all_here] {
+          auto object = Shared<Counted>::open_or_create(name, {}, made.get(), false);
           const bool whole = object && (*object)->first == 1 && (*object)->second == 1;
-          // Everybody has it before anybody leaves.
-          __atomic_add_fetch(&here, 1, __ATOMIC_SEQ_CST);
-          while (__atomic_load_n(&here, __ATOMIC_SEQ_CST) < 6) ::sched_yield();
-          return whole ? 0 : 1;
+          if (object) __atomic_add_fetch(&(*object)->users, 1, __ATOMIC_SEQ_CST);
+          or_throw(all_here->arrive_and_wait());
+          return whole && (*object)->users == 6 ? 0 : 1;  // the same one for all
         });
       }
       for (auto& user : users) EXPECT_EQ(user.wait(), 0);
-      // A maker that comes second makes one that nobody sees; the first one's is everybody's.
-      EXPECT_GE(made, 1U);
       static_cast<void>(SharedRegion::remove(name));
-      static_cast<void>(left);
     }
   }
+  EXPECT_GE(*made, 9U);
 }
 
 TEST(shared, object_whose_maker_died_half_way_is_made_anew) {

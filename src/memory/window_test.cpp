@@ -137,6 +137,7 @@ TEST(sigbus_guard, passes_on_what_is_not_its_own) {
   }};
   EXPECT_EQ(host.wait(), 0);
   Forked plain{[&path] {
+    ::signal(SIGBUS, SIG_DFL);  // AddressSanitizer has a handler of its own
     if (!guard_mappings()) return 1;
     const Fd file = Fd::adopt(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     void* const at = ::mmap(nullptr, 2 * page, PROT_READ, MAP_SHARED, file.native(), 0);
@@ -145,6 +146,7 @@ TEST(sigbus_guard, passes_on_what_is_not_its_own) {
   }};
   EXPECT_EQ(plain.wait(), 128 + SIGBUS);
   Forked told{[] {
+    ::signal(SIGBUS, SIG_DFL);
     if (!guard_mappings()) return 1;
     ::raise(SIGBUS);
     return 0;
