@@ -199,6 +199,22 @@ TEST(bench, the_quick_run_gives_every_row_beside_its_floor) {
     EXPECT_TRUE(present.contains(name)) << name << " is missing";
 }
 
+TEST(bench, each_lock_is_measured_beside_the_raw_one) {
+  if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
+  if (instrumented()) GTEST_SKIP() << "times under a sanitizer say nothing";
+  const Outcome outcome = run_command({"bench", "--locks", "--quick", "--json", "-"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+  std::set<std::string> ours;
+  for (const Json& row : Json::parse(outcome.output)) {
+    if (row.at("mechanism") != "bulkhead") continue;
+    ours.insert(row.at("api").get<std::string>());
+    EXPECT_EQ(row.at("floor"), "raw") << row;
+    EXPECT_GT(row.at("ratio").get<double>(), 0) << row;
+  }
+  EXPECT_THAT(ours, testing::UnorderedElementsAre("mutex", "shared_mutex", "semaphore", "condition",
+                                                  "barrier", "latch", "seqlock", "once"));
+}
+
 TEST(bench, a_file_that_cannot_be_written_is_told_before_anything_is_measured) {
   if (!command_is_built()) GTEST_SKIP() << "the command is not built: its libraries are missing";
   const std::string file = temporary_folder() / "no_such_folder" / "rows.json";
