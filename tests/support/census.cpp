@@ -152,9 +152,25 @@ void add_queues(std::map<std::string, std::string>& found) {
   }
 }
 
+/// System V memory that this process made.
+void add_segments(std::map<std::string, std::string>& found) {
+  std::ifstream table{"/proc/sysvipc/shm"};
+  std::string line;
+  std::getline(table, line);  // the headings
+  while (std::getline(table, line)) {
+    std::istringstream row{line};
+    std::string key, id, mode, size;
+    pid_t maker = 0;
+    row >> key >> id >> mode >> size >> maker;
+    if (maker != getpid()) continue;
+    found.emplace("segment " + id, "System V memory " + id + " (key " + key + ")");
+  }
+}
+
 std::map<std::string, std::string> names() {
   std::map<std::string, std::string> found;
   add_queues(found);
+  add_segments(found);
   for (const auto& name : entries("/dev/shm"))
     found.emplace("/dev/shm/" + name, "/dev/shm/" + name);
   const auto& own = surroundings();
