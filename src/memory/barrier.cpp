@@ -53,6 +53,7 @@ struct Barrier::Sight {
   What what = What::open;
   unsigned who = 0;          // who died or left
   std::uint32_t joined = 0;  // and in which membership
+  bool narrow = false;       // somebody can watch only one word
   std::size_t count = 0;
   std::array<os::FutexSeen, most_members + 1> words;  // to watch; the round's first
   std::size_t missing = 0;                            // one of them: the first who has not arrived
@@ -104,6 +105,7 @@ Barrier::Sight Barrier::look(Member& member) noexcept {
     sight.what = Sight::What::passed;
     return sight;
   }
+  sight.narrow = narrow_ != 0;
   sight.words[sight.count++] = {&round_, round};
   bool all = true;
   for (unsigned i = 0; i < members(); ++i) {
@@ -113,14 +115,17 @@ Barrier::Sight Barrier::look(Member& member) noexcept {
     std::uint32_t seen = life;
     // Marked before it is looked whether the member has arrived: see sleep().
     const bool alive = (seen & FUTEX_TID_MASK) != 0;
-    if (alive && (seen & FUTEX_WAITERS) == 0) {
+    const auto has_arrived = [&] { return slot.arrived == (round + 1) % rounds; };
+    if (alive && (seen & FUTEX_WAITERS) == 0 && !(sight.narrow && has_arrived())) {
       life.compare_exchange_strong(seen, seen | FUTEX_WAITERS);
       seen |= FUTEX_WAITERS;  // if it has changed, nobody falls asleep over this
+      // It arrived meanwhile, and the mark is one that it had taken away.
+      if (sight.narrow && has_arrived()) os::futex_clear_and_wake_all(life, waiters_bit);
     }
     const bool died = (seen & FUTEX_OWNER_DIED) != 0;
     const bool left = !alive && slot.standing == has_left;
     const std::uint32_t joined = slot.joined;
-    const bool arrived = slot.arrived == (round + 1) % rounds;
+    const bool arrived = has_arrived();
     const bool news = (died || left) && member.told_[i] != joined;
     if (news && (sight.what == Sight::What::open || (died && sight.what == Sight::What::left))) {
       sight.what = died ? Sight::What::died : Sight::What::left;
@@ -140,7 +145,10 @@ bool Barrier::sleep(const Sight& sight, Deadline deadline) noexcept {
   if (auto woken = os::futex_wait_any({sight.words.data(), sight.count}, deadline)) return *woken;
   // Linux before 5.16: the word of one who is missing. That one, when it arrives, finds `narrow_`
   // and takes the mark from its word, so that nobody falls asleep on a word that has told already.
-  if (narrow_.exchange(1) == 0) return true;  // who arrived before may not have seen it
+  if (!sight.narrow) {
+    narrow_ = 1;
+    return true;  // who arrived before may not have seen it: look again
+  }
   const os::FutexSeen& one = sight.words[sight.missing];
   return os::futex_wait(*one.word, one.seen, deadline);
 }

@@ -124,6 +124,7 @@ TEST(seqlock, a_writer_that_is_killed_or_stopped_anywhere_delays_no_reader) {
 
 TEST(seqlock, a_writer_waits_for_the_other_one_to_its_deadline) {
   auto lock = make();
+  or_throw(lock->write(Dozen::of(2)));
   Forked writer{[&] {
     or_throw(lock->update([](Dozen& dozen) {
       dozen = Dozen::of(1);
