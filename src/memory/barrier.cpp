@@ -149,6 +149,8 @@ bool Barrier::sleep(const Sight& sight, Deadline deadline) noexcept {
     narrow_ = 1;
     return true;  // who arrived before may not have seen it: look again
   }
+  // Who passed meanwhile and has arrived in the next round already looked as if it were missing.
+  if (round_ != sight.words[0].seen) return true;
   const os::FutexSeen& one = sight.words[sight.missing];
   return os::futex_wait(*one.word, one.seen, deadline);
 }
