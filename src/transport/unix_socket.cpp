@@ -18,6 +18,7 @@
 #include "transport/nap.hpp"
 #include "transport/unix_frame.hpp"
 #include "transport/unix_meeting.hpp"
+#include "transport/wrong_peer.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -32,26 +33,11 @@ using unix_frame::Type;
 constexpr int close_room = 64 * 1024;
 constexpr int least_buffer = 8 * 1024;
 
-int send_buffer(FdView socket) {
-  int bytes = 0;
-  socklen_t size = sizeof bytes;
-  ::getsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, &size);
-  return bytes;
-}
-
-void set_send_buffer(FdView socket, int bytes) {
-  ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
 /// TRUST: a peer can go on sending packets that make no message. After so many a call looks at the
 /// clock, or whether they can ever end.
 constexpr int patience = 256;
 
 iovec part(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
-}
 
 class UnixLink final : public LinkWithoutMemory {
  public:
@@ -142,11 +128,11 @@ Result<void> UnixLink::bind() {
   owner_ = ::getpid();
   // The kernel gives at most net.core.wmem_max: ask for all, then keep the close packet's part.
   const auto wanted = std::clamp<std::size_t>(options_.capacity_bytes, least_buffer, 1 << 30);
-  set_send_buffer(socket_, static_cast<int>(wanted) + close_room);
-  const int given = send_buffer(socket_) / 2;
-  set_send_buffer(socket_, std::max(least_buffer, given - close_room));
+  os::set_send_buffer(socket_, static_cast<int>(wanted) + close_room);
+  const int given = os::send_buffer(socket_) / 2;
+  os::set_send_buffer(socket_, std::max(least_buffer, given - close_room));
   // Half of it is for what the kernel adds to each packet.
-  at_once_ = static_cast<std::size_t>(send_buffer(socket_)) / 2;
+  at_once_ = static_cast<std::size_t>(os::send_buffer(socket_)) / 2;
   piece_ = std::clamp<std::size_t>(at_once_ / 2, 1024, unix_frame::most_payload);
   const Hello hello{.most_handles =
                         static_cast<std::uint32_t>(unix_frame::most_handles(options_.trust))};
@@ -454,11 +440,7 @@ Result<UnixLink::Step> UnixLink::take_hello(std::span<const std::byte> payload) 
   std::memcpy(static_cast<void*>(&theirs), payload.data(), std::min(payload.size(), sizeof theirs));
   if (theirs.magic != Hello{}.magic) return lie("the hello of something else");
   if (theirs.version != Hello{}.version) {
-    return fail(
-        ErrorKind::incompatible,
-        {.cause = "the peer speaks version " + std::to_string(theirs.version) +
-                  " of this protocol, this process version " + std::to_string(Hello{}.version),
-         .remedy = "build both with the same version of Bulkhead"});
+    return other_version(theirs.version, Hello{}.version);
   }
   if (payload.size() != sizeof theirs) return lie("a hello of the wrong size");
   peer_takes_ = theirs.most_handles;
@@ -521,7 +503,7 @@ Result<FdView> UnixLink::writable() {
 void UnixLink::close() noexcept {
   if (!socket_ || closed_.exchange(true)) return;
   if (owner_ != ::getpid()) return;  // a forked child's copy: the descriptor goes, no more
-  if (bound_) set_send_buffer(socket_, send_buffer(socket_) / 2 + close_room);
+  if (bound_) os::set_send_buffer(socket_, os::send_buffer(socket_) / 2 + close_room);
   const Header header{.type = static_cast<std::uint8_t>(Type::close)};
   const iovec parts = part(&header, sizeof header);
   static_cast<void>(os::send_packet(socket_, {&parts, 1}));
@@ -541,13 +523,6 @@ Result<Handle> UnixLink::detach() {
                 static_cast<std::uint8_t>(Mechanism::unix_socket)};
 }
 
-int socket_option(FdView socket, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  if (::getsockopt(socket.native(), SOL_SOCKET, name, &value, &size) != 0) return -1;
-  return value;
-}
-
 }  // namespace
 
 Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_unix_pair(
@@ -559,11 +534,7 @@ Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_unix_pair(
 }
 
 Result<std::unique_ptr<Link>> adopt_unix(Fd socket, const ChannelOptions& options) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  if (socket_option(socket, SO_DOMAIN) != AF_UNIX ||
-      socket_option(socket, SO_TYPE) != SOCK_SEQPACKET ||
-      ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+  if (!os::is_packet_socket(socket) || !os::is_connected(socket)) {
     return fail(ErrorKind::invalid, {.operation = "adopt",
                                      .object = "descriptor",
                                      .cause = "it is not a connected Unix socket that keeps "
