@@ -76,6 +76,13 @@ Result<void> send_packet(FdView socket, std::span<const iovec> parts, std::span<
 }
 
 Result<void> send_packet(FdView socket, Bytes bytes, std::span<const int> fds) {
+  if (fds.empty()) {  // the kernel has no list of parts to copy in
+    const auto sent = retry_eintr([&] {
+      return ::send(socket.native(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    });
+    if (sent < 0) return send_failed();
+    return {};
+  }
   const iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   return send_packet(socket, {&part, 1}, fds);
 }

@@ -26,6 +26,9 @@ namespace {
 constexpr int close_room = 64 * 1024;
 constexpr int least_buffer = 8 * 1024;
 
+/// Copying so much costs less than having the kernel put together what lies apart.
+constexpr std::size_t short_payload = 512;
+
 iovec part(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
 
 }  // namespace
@@ -119,9 +122,19 @@ Result<void> UnixLink::send_frame(Type type, bool last, Bytes payload,
   }
   const std::array parts{part(&header, sizeof header), part(payload.data(), payload.size()),
                          part(tags.data(), handles.size() * sizeof(Tag))};
+  std::array<std::byte, sizeof header + short_payload> together;
+  const bool is_short = handles.empty() && payload.size() <= short_payload;
+  if (is_short) {
+    std::memcpy(together.data(), &header, sizeof header);
+    if (!payload.empty()) {
+      std::memcpy(together.data() + sizeof header, payload.data(), payload.size());
+    }
+  }
   for (;;) {
     if (closed_) return fail(ErrorKind::closed);
-    auto sent = os::send_packet(socket_, parts, std::span{fds}.first(handles.size()));
+    auto sent =
+        is_short ? os::send_packet(socket_, Bytes{together}.first(sizeof header + payload.size()))
+                 : os::send_packet(socket_, parts, std::span{fds}.first(handles.size()));
     if (sent) [[likely]]
       return {};
     if (sent.error() == ErrorKind::closed) return fail(why_ended());
