@@ -368,6 +368,23 @@ TEST(pool, progress_is_told_at_the_end_at_least) {
   EXPECT_EQ(last->total, 10u);
 }
 
+TEST(pool, the_last_progress_is_told_once_whatever_may_be_in_flight) {
+  Pool pool{{.workers = 2}};
+  auto unsized =
+      std::views::iota(0, 5) | std::views::filter([](int number) { return number != 2; });
+  for (const std::size_t in_flight : {1, 2, 100}) {
+    std::vector<std::size_t> ends;
+    const MapOptions options{.in_flight = in_flight, .progress = [&](const Progress& now) {
+                               if (now.total == now.done) ends.push_back(now.done);
+                             }};
+    for ([[maybe_unused]] auto& each : pool.map<square>(numbers(4), options)) {
+    }
+    for ([[maybe_unused]] auto& each : pool.map<square>(unsized, options)) {
+    }
+    EXPECT_THAT(ends, ElementsAre(4u, 4u)) << in_flight;
+  }
+}
+
 TEST(pool, more_workers_than_cpus_are_possible_and_told) {
   std::vector<std::string> log;
   Pool pool{{.workers = available_cpus() + 1,
@@ -450,16 +467,30 @@ TEST(pool, a_worker_sees_only_what_its_sandbox_shows) {
 }
 
 TEST(pool, a_forked_copy_of_its_process_cannot_use_it) {
+  const auto folder = temporary_folder();
   Pool pool{{.workers = 1}};
   EXPECT_EQ(or_exit(pool.submit<square>(2).get(20s)), 4);
+  auto open = pool.submit<wait_for_file>(folder / "begun", folder / "go");
   const pid_t copy = ::fork();
   if (copy == 0) {
-    const auto refused = pool.submit<square>(3).get(1s);
-    ::_exit(!refused && refused.error() == ErrorKind::invalid ? 7 : 1);
+    // Neither what is new nor what was under way waits for anything.
+    const auto refused = pool.submit<square>(3).get(never);
+    const auto begun = open.get(never);
+    bool all = true;
+    for (auto& [number, result] : pool.map<square>(numbers(300))) {
+      all = all && !result && result.error() == ErrorKind::invalid;
+    }
+    pool.cancel_all();
+    all = all && pool.wait(never) && pool.start(never).error() == ErrorKind::invalid;
+    ::_exit(all && refused.error() == ErrorKind::invalid && begun.error() == ErrorKind::invalid
+                ? 7
+                : 1);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(copy, &status, 0), copy);
   EXPECT_EQ(WEXITSTATUS(status), 7);
+  std::ofstream{folder / "go"} << "go";
+  EXPECT_TRUE(open.get(20s));
   EXPECT_EQ(or_exit(pool.submit<square>(4).get(20s)), 16);
 }
 

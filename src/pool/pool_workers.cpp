@@ -7,6 +7,7 @@
 
 #include <bulkhead/wire.hpp>
 
+#include "pool/copies.hpp"
 #include "pool/cpus.hpp"
 #include "pool/pool_state.hpp"
 #include "process/executable.hpp"
@@ -16,9 +17,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// In a row and without any that succeeds; then what waits is told why.
-constexpr unsigned most_failed_starts = 5;
-constexpr std::chrono::milliseconds first_backoff{10};
 /// For a worker that was asked to leave, before it is killed.
 constexpr std::chrono::milliseconds time_to_leave{250};
 
@@ -28,15 +26,6 @@ std::uint64_t resident_bytes(pid_t pid) {
   std::uint64_t resident = 0;
   file >> size >> resident;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
-Result<Arguments> copy_of(const Arguments& given) {
-  Arguments copy{.shape = given.shape, .bytes = given.bytes, .failure = given.failure};
-  for (const Handle& handle : given.handles) {
-    copy.handles.emplace_back(BULKHEAD_TRY(Fd::duplicate(handle.fd())), handle.kind(),
-                              handle.mechanism());
-  }
-  return copy;
 }
 
 }  // namespace
@@ -49,13 +38,17 @@ PoolState::PoolState(RoleEntry worker, PoolOptions given)
 
 PoolState::~PoolState() { shut_down(); }
 
+Error PoolState::foreign_use() {
+  return {ErrorKind::invalid,
+          {.operation = "use",
+           .object = "pool",
+           .cause = "this process is a forked copy of the one that made it",
+           .remedy = "make one here"}};
+}
+
 Result<void> PoolState::open() {
-  if (foreign()) {
-    return fail(ErrorKind::invalid,
-                {.operation = "use",
-                 .object = "pool",
-                 .cause = "this process is a forked copy of the one that made it"});
-  }
+  if (foreign()) return fail(foreign_use());
+  if (over_) return fail(ErrorKind::closed, {.operation = "use", .object = "pool"});
   broken.reset();
   if (events) return {};
   if (process::origin() == nullptr) {
@@ -111,7 +104,7 @@ void PoolState::keep_up_numbers() {
 }
 
 void PoolState::start_one(bool special, std::uint64_t memory_limit) {
-  if (broken || !next_start_.expired()) return;
+  if (broken || !failed_starts(special).next.expired()) return;
   Worker& worker = workers.emplace_back();
   worker.serial = ++serial_;
   worker.special = special;
@@ -119,7 +112,7 @@ void PoolState::start_one(bool special, std::uint64_t memory_limit) {
   auto started = start(worker);
   if (started) return;
   workers.pop_back();
-  start_failed(started.error().sentence());
+  start_failed(special, serial_, started.error().sentence());
 }
 
 Result<void> PoolState::start(Worker& worker) {
@@ -138,7 +131,10 @@ Result<void> PoolState::start(Worker& worker) {
   spawn.trust = options.sandbox.confines() ? Trust::untrusted : Trust::equal;
   const auto limit = worker.memory_limit != 0 ? worker.memory_limit : options.memory_limit;
   if (limit != 0) spawn.sandbox.limits.memory_bytes = limit;
-  spawn.arguments = BULKHEAD_TRY(copy_of(options.initializer.arguments));
+  const auto& given = options.initializer.arguments;
+  spawn.arguments = {.shape = given.shape,
+                     .bytes = given.bytes,
+                     .handles = BULKHEAD_TRY(pool::copies_of(given.handles))};
   spawn.regions.add("orders", BULKHEAD_TRY(orders.duplicate()));
   worker.orders_page = std::move(orders);
   auto starting = process::Starting::begin(worker_entry_, options.name, spawn);
@@ -151,34 +147,16 @@ Result<void> PoolState::start(Worker& worker) {
   return events->add(worker.starting->answer(), worker.serial);
 }
 
-void PoolState::start_failed(const std::string& why) {
-  log("a worker could not start: " + why);
-  const auto times = std::min(failed_starts_++, 6u);
-  next_start_ = Deadline{first_backoff * (1 << times)};
-  // Those that are on their way may fail for the same reason.
-  if (failed_starts_ < most_failed_starts || std::ranges::any_of(workers, &Worker::is_ready)) {
-    return;
-  }
-  broken = Error{ErrorKind::exhausted,
-                 {.operation = "start",
-                  .object = "workers of the pool",
-                  .cause = "none of the last " + std::to_string(failed_starts_) +
-                           " could start; the last: " + why}};
-  failed_starts_ = 0;
-  next_start_ = Deadline{Clock::time_point::min()};
-  const auto fail_task = [&](Task& task) { give_up(task, *broken); };
-  while (const auto* special = schedule.special()) fail_task(**special);
-  while (const auto task = schedule.next(serial_ + 1)) fail_task(*task);
-}
-
 void PoolState::began(Worker& worker) {
   const FdView answer = worker.starting->answer();
   auto made = worker.starting->finish();
   if (!made && made.error() == ErrorKind::empty) return;
   if (!made) {
     const std::string why = process::spawn_failure(made.error(), options.name).sentence();
+    const bool special = worker.special;
+    const std::uint64_t serial = worker.serial;
     remove(worker);
-    return start_failed(why);
+    return start_failed(special, serial, why);
   }
   events->remove(answer);
   worker.process = *std::move(made);
@@ -231,11 +209,24 @@ void PoolState::retire(Worker& worker) {
   worker.last_serial = serial_;
   worker.stage = Worker::Stage::leaving;
   worker.leave_until = Deadline{time_to_leave};
-  if (worker.watched) {
-    if (auto readable = worker.link().readable()) events->remove(*readable);
-    worker.watched = false;
-  }
+  unwatch(worker);
   worker.process->channel().close();
+}
+
+void PoolState::channel_ended(Worker& worker) {
+  if (!worker.lives()) return;
+  worker.last_serial = serial_;
+  worker.stage = Worker::Stage::ending;
+  worker.front_until = worker.cancel_until = never;
+  worker.leave_until = Deadline{time_to_leave};
+  unwatch(worker);
+}
+
+void PoolState::unwatch(Worker& worker) {
+  // No readable channel of a dead one may keep the Events from sleeping.
+  if (!worker.watched) return;
+  if (auto readable = worker.link().readable()) events->remove(*readable);
+  worker.watched = false;
 }
 
 void PoolState::kill(Worker& worker, std::string why) {
@@ -246,18 +237,28 @@ void PoolState::kill(Worker& worker, std::string why) {
   worker.killed_by_us = true;
   ++statistics.workers_killed;
   log(worker.process->who() + " is killed: " + why);
-  // No readable channel of a dead one may keep the Events from sleeping.
-  if (worker.watched) {
-    if (auto readable = worker.link().readable()) events->remove(*readable);
-    worker.watched = false;
-  }
+  unwatch(worker);
   worker.state().begin_kill(worker.at_time_limit ? std::move(why) : std::string{});
+}
+
+void PoolState::expel(Worker& worker, std::string why) {
+  worker.at_fault = true;
+  kill(worker, std::move(why));
 }
 
 void PoolState::ended(Worker& worker) {
   // What it had answered before it died counts; from one that we killed nothing does any more.
-  while (worker.is_ready() && worker.link().receive(scratch_, os::no_wait)) {
+  // A greeting may tell why it could not begin.
+  const auto may_speak = [&] {
+    return worker.stage == Worker::Stage::waking || worker.is_ready() ||
+           worker.stage == Worker::Stage::ending;
+  };
+  while (may_speak() && worker.link().receive(scratch_, os::no_wait)) {
     take_answer(worker, scratch_);
+  }
+  while (worker.stage == Worker::Stage::dying && worker.status != nullptr &&
+         worker.link().receive(scratch_, os::no_wait)) {
+    ++statistics.answers_refused;
   }
   auto settled = worker.state().settle();
   if (!settled) return;
@@ -272,24 +273,28 @@ void PoolState::ended(Worker& worker) {
   }
   const bool never_greeted = worker.status == nullptr;
   const std::string why = worker.failure.empty() ? to_string(exit) : worker.failure;
-  charge(worker, exit);
+  const bool special = worker.special;
+  const std::uint64_t serial = worker.serial;
+  const bool charged = charge(worker, exit);
+  // One that did nothing and has nobody to blame is as good as one that did not start.
+  const bool in_vain =
+      !charged && worker.answered == 0 && (!worker.killed_by_us || worker.at_fault);
   remove(worker);
-  if (never_greeted) start_failed(why);
+  if (never_greeted || in_vain) start_failed(special, serial, why);
 }
 
 void PoolState::remove(Worker& worker) {
   if (worker.starting) events->remove(worker.starting->answer());
   if (worker.process) {
     events->remove(worker.process->pidfd());
-    if (worker.watched) {
-      if (auto readable = worker.link().readable()) events->remove(*readable);
-    }
+    unwatch(worker);
   }
   workers.remove_if([&](const Worker& each) { return &each == &worker; });
 }
 
 void PoolState::shut_down() {
   if (foreign()) return;
+  over_ = true;
   cancel_all();
   for (Worker& worker : workers) {
     if (!worker.process) continue;
