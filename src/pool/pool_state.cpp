@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <sched.h>
-#include <unistd.h>
 
+#include "os/own_pid.hpp"
 #include "os/poll.hpp"
 #include "pool/retry.hpp"
 
@@ -27,7 +27,7 @@ const char* why_late(pool::Worker::Stage stage) {
 
 }  // namespace
 
-bool PoolState::foreign() const noexcept { return owner_ != ::getpid(); }
+bool PoolState::foreign() const noexcept { return owner_ != os::own_pid(); }
 
 void PoolState::step() {
   if (foreign() || !events) return;
