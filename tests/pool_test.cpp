@@ -394,6 +394,24 @@ TEST(pool, more_workers_than_cpus_are_possible_and_told) {
   EXPECT_THAT(log.front(), HasSubstr("CPUs that this process may use"));
 }
 
+std::string threads_told() {
+  const char* of_openmp = ::getenv("OMP_NUM_THREADS");
+  return std::to_string(this_task::threads()) + " " + (of_openmp ? of_openmp : "none");
+}
+
+TEST(pool, a_task_is_told_how_many_threads_it_is_to_use) {
+  EXPECT_EQ(this_task::threads(), 1u);
+  Pool usual{{.workers = 1}};
+  EXPECT_EQ(or_exit(usual.submit<threads_told>().get(20s)), "1 1");
+  Pool sandboxed{{.workers = 1, .threads_per_worker = 3, .sandbox = sandbox::compute_only}};
+  EXPECT_EQ(or_exit(sandboxed.submit<threads_told>().get(20s)), "3 3");
+  // What the user has set counts for libraries.
+  ::setenv("OMP_NUM_THREADS", "2", 1);
+  Pool set{{.workers = 1, .threads_per_worker = 3, .sandbox = sandbox::compute_only}};
+  EXPECT_EQ(or_exit(set.submit<threads_told>().get(20s)), "3 2");
+  ::unsetenv("OMP_NUM_THREADS");
+}
+
 std::vector<int> own_cpus() {
   cpu_set_t set;
   std::vector<int> cpus;

@@ -18,6 +18,7 @@
 // A forked copy of the process: its books are its own and its workers are not, so all its tasks end.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -61,12 +62,12 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void poll();
   /// step() and waiting in turn until `done` says so; false when the deadline came first.
   template <class Done> bool drive(Done&& done, Deadline deadline) {
-    if (foreign()) {
-      abandon();
-      return done();
-    }
     for (;;) {
       if (done()) return true;
+      if (foreign()) {
+        abandon();
+        return done();
+      }
       step();
       if (done()) return true;
       if (deadline.expired()) return false;
@@ -157,6 +158,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void pin_master();
   void log(const std::string& text) const;
   std::size_t living() const;
+  unsigned threads() const { return std::max(1u, options.threads_per_worker); }
 
   /// Starts that failed in a row: of the ordinary workers, or of those for one task, which may have
   /// reasons of their own.

@@ -2,14 +2,18 @@
 // Workers: started, greeted, retired, killed, and taken off the books.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <string>
 #include <unistd.h>
+#include <vector>
 
 #include <bulkhead/wire.hpp>
 
 #include "pool/copies.hpp"
 #include "pool/cpus.hpp"
 #include "pool/pool_state.hpp"
+#include "process/environment.hpp"
 #include "process/executable.hpp"
 
 namespace bulkhead::detail {
@@ -19,6 +23,18 @@ using namespace std::chrono_literals;
 
 /// For a worker that was asked to leave, before it is killed.
 constexpr std::chrono::milliseconds time_to_leave{250};
+
+/// What numerical libraries go by. Without it each worker would start as many threads as there are
+/// CPUs. Who has set one of them in this process knows better.
+void tell_threads(std::vector<std::string>& environment, unsigned threads) {
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    const std::string begin = name + std::string("=");
+    const auto sets_it = [&](const std::string& entry) { return entry.starts_with(begin); };
+    if (std::ranges::any_of(environment, sets_it)) continue;
+    const char* ours = ::getenv(name);  // of no harm in a sandbox either
+    environment.push_back(begin + (ours != nullptr ? ours : std::to_string(threads)));
+  }
+}
 
 std::uint64_t resident_bytes(pid_t pid) {
   std::ifstream file{"/proc/" + std::to_string(pid) + "/statm"};
@@ -32,8 +48,7 @@ std::uint64_t resident_bytes(pid_t pid) {
 
 PoolState::PoolState(RoleEntry worker, PoolOptions given)
     : options(std::move(given)), worker_entry_(worker), owner_(::getpid()) {
-  const unsigned threads = std::max(1u, options.threads_per_worker);
-  target = options.workers != 0 ? options.workers : std::max(1u, available_cpus() / threads);
+  target = options.workers != 0 ? options.workers : std::max(1u, available_cpus() / threads());
 }
 
 PoolState::~PoolState() { shut_down(); }
@@ -66,10 +81,9 @@ Result<void> PoolState::open() {
 
 void PoolState::warn_of_numbers() {
   const unsigned cpus = available_cpus();
-  const unsigned threads = std::max(1u, options.threads_per_worker);
-  if (target * threads <= cpus) return;
-  log(std::to_string(target) + " workers of " + std::to_string(threads) +
-      (threads == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) +
+  if (target * threads() <= cpus) return;
+  log(std::to_string(target) + " workers of " + std::to_string(threads()) +
+      (threads() == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) +
       " CPUs that this process may use: they will wait for each other");
 }
 
@@ -122,6 +136,7 @@ Result<void> PoolState::start(Worker& worker) {
     worker.orders->initializer =
         BULKHEAD_TRY(process::offset_of(pool::as_role(options.initializer.entry)));
   }
+  worker.orders->threads = threads();
   BULKHEAD_TRY(orders.publish());
   SpawnOptions spawn{.name = options.name,
                      .sandbox = options.sandbox,
@@ -131,6 +146,8 @@ Result<void> PoolState::start(Worker& worker) {
   spawn.trust = options.sandbox.confines() ? Trust::untrusted : Trust::equal;
   const auto limit = worker.memory_limit != 0 ? worker.memory_limit : options.memory_limit;
   if (limit != 0) spawn.sandbox.limits.memory_bytes = limit;
+  spawn.environment = process::entries_for(spawn);
+  tell_threads(*spawn.environment, threads());
   const auto& given = options.initializer.arguments;
   spawn.arguments = {.shape = given.shape,
                      .bytes = given.bytes,
