@@ -431,7 +431,8 @@ TEST(pool, a_pinned_master_has_a_cpu_of_its_own) {
     const auto theirs = or_exit(pool.submit<own_cpus>().get(20s));
     const auto ours = own_cpus();
     ASSERT_EQ(ours.size(), 1U);
-    EXPECT_EQ(theirs.size(), before.size() - 1);
+    EXPECT_FALSE(theirs.empty());
+    EXPECT_LT(theirs.size(), before.size());
     EXPECT_THAT(theirs, testing::Not(testing::Contains(ours.front())));
   }};
 }

@@ -108,7 +108,7 @@ struct MapOptions {
 /// Who holds the books. Symmetric scheduling, without a master, has its place here.
 enum class Scheduling : std::uint8_t {
   asymmetric,         ///< the thread that uses the pool is the master of the workers
-  asymmetric_pinned,  ///< and has a CPU of its own, the workers the others
+  asymmetric_pinned,  ///< and has a core of its own, the workers the others
 };
 
 /// A function that each worker runs once before its first task, made by initializer<f>(arguments...).

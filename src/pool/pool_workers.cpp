@@ -13,6 +13,7 @@
 #include "pool/copies.hpp"
 #include "pool/cpus.hpp"
 #include "pool/pool_state.hpp"
+#include "pool/topology.hpp"
 #include "process/environment.hpp"
 #include "process/executable.hpp"
 
@@ -34,6 +35,13 @@ void tell_threads(std::vector<std::string>& environment, unsigned threads) {
     const char* ours = ::getenv(name);  // of no harm in a sandbox either
     environment.push_back(begin + (ours != nullptr ? ours : std::to_string(threads)));
   }
+}
+
+/// " (2 cores)" where they are fewer.
+std::string in_cores(unsigned cpus) {
+  const auto cores = pool::cores_of(pool::allowed_cpus()).size();
+  if (cores >= cpus) return "";
+  return " (" + std::to_string(cores) + (cores == 1 ? " core)" : " cores)");
 }
 
 std::uint64_t resident_bytes(pid_t pid) {
@@ -83,18 +91,21 @@ void PoolState::warn_of_numbers() {
   const unsigned cpus = available_cpus();
   if (target * threads() <= cpus) return;
   log(std::to_string(target) + " workers of " + std::to_string(threads()) +
-      (threads() == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) +
-      " CPUs that this process may use: they will wait for each other");
+      (threads() == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) + " CPUs" +
+      in_cores(cpus) + " that this process may use: they will wait for each other");
 }
 
 void PoolState::pin_master() {
-  auto cpus = pool::allowed_cpus();
+  const auto cpus = pool::allowed_cpus();
   if (cpus.size() < 2) {
     return log("the master cannot have a CPU of its own: there is one in all");
   }
+  const auto cores = pool::cores_of(cpus);
+  if (cores.size() == 1) log("the master shares its core with a worker: there is one in all");
+  auto places = pool::split(cores);
   master_cpus_ = cpus;
-  worker_cpus_.assign(cpus.begin() + 1, cpus.end());
-  if (auto pinned = pool::pin(0, {cpus.front()}); !pinned) log(pinned.error().sentence());
+  worker_cpus_ = std::move(places.workers);
+  if (auto pinned = pool::pin(0, {places.master}); !pinned) log(pinned.error().sentence());
 }
 
 void PoolState::log(const std::string& text) const {
