@@ -53,8 +53,9 @@ class Killer {
 };
 
 TEST(pool_faults, nothing_is_lost_or_delivered_twice_while_workers_are_killed) {
-  const auto tasks = static_cast<std::uint64_t>(soaked(is_sanitized() ? 10'000 : 100'000));
-  const int kills = soaked(is_sanitized() ? 100 : 2'000);
+  const auto tasks =
+      static_cast<std::uint64_t>(soaked(is_sanitized() ? 10'000 : 100'000, 1'000'000));
+  const int kills = soaked(is_sanitized() ? 100 : 2'000, 100'000);
   Pool pool{{.workers = 4, .retries = {.crashes = 1000}, .crashes = {}}};
   Killer killer{pool};
   std::uint64_t expected = 0;
