@@ -14,6 +14,8 @@ namespace {
 
 /// In a row; then what needs a new worker is told why.
 constexpr unsigned most_failed_starts = 5;
+/// Where somebody killed the last one: a person with a reason, or the kernel for want of memory.
+constexpr unsigned most_killed_starts = 50;
 constexpr std::chrono::milliseconds first_backoff{10};
 constexpr unsigned most_doublings = 6;
 
@@ -94,18 +96,17 @@ void PoolState::poison(Task& task, const std::string& who) {
                                    task.exits.back()));
 }
 
-void PoolState::start_failed(bool special, std::uint64_t serial, const std::string& why) {
-  log("a worker could not start: " + why);
-  auto& failed = failed_starts(special);
-  if (failed.count == 0) failed.since = serial;
+void PoolState::start_failed(const FailedStart& start) {
+  log("a worker could not start: " + start.why);
+  auto& failed = failed_starts(start.special);
   failed.next = Deadline{first_backoff * (1 << std::min(failed.count++, most_doublings))};
-  if (failed.count < most_failed_starts) return;
+  if (failed.count < (start.killed_by_somebody ? most_killed_starts : most_failed_starts)) return;
   const Error error{ErrorKind::exhausted,
                     {.operation = "start",
-                     .object = special ? "worker for this task" : "workers of the pool",
+                     .object = start.special ? "worker for this task" : "workers of the pool",
                      .cause = "none of the last " + std::to_string(failed.count) +
-                              " could start; the last: " + why}};
-  if (special) {
+                              " could start; the last: " + start.why}};
+  if (start.special) {
     // The others go on; the next special task may ask for something else.
     failed = {};
     if (const auto* task = schedule.special()) give_up(**task, error);

@@ -137,7 +137,12 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   bool charge(Worker& worker, const Exit& exit);
   void charge(TaskPointer task, Worker& worker, const Exit& exit);
   void poison(Task& task, const std::string& who);
-  void start_failed(bool special, std::uint64_t serial, const std::string& why);
+  struct FailedStart {
+    bool special;
+    std::string why;
+    bool killed_by_somebody = false;  ///< which says little about the next
+  };
+  void start_failed(const FailedStart& start);
 
   // pool_workers.cpp
   bool wants_worker();
@@ -160,11 +165,10 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   std::size_t living() const;
   unsigned threads() const { return std::max(1u, options.threads_per_worker); }
 
-  /// Starts that failed in a row: of the ordinary workers, or of those for one task, which may have
-  /// reasons of their own.
+  /// Starts that failed in a row, without an answer between them: of the ordinary workers, or of
+  /// those for one task, which may have reasons of their own.
   struct FailedStarts {
     unsigned count = 0;
-    std::uint64_t since = 0;  ///< serial of the first; the answer of a later worker ends the row
     Deadline next{Clock::time_point::min()};
   };
   FailedStarts& failed_starts(bool special) { return special ? special_starts_ : starts_; }

@@ -243,7 +243,7 @@ void PoolState::take_answer(Worker& worker, Message& message) {
     --given_tasks;
     ++statistics.attempts;
     ++task->attempts;
-    if (auto& starts = failed_starts(worker.special); worker.serial > starts.since) starts = {};
+    failed_starts(worker.special) = {};
     const auto took = static_cast<double>(std::min<std::uint64_t>(header->took_ns, 1u << 30));
     mean_ns_ = mean_ns_ < 0 ? took : mean_ns_ + news_weight * (took - mean_ns_);
     const bool error = header->kind == AnswerHeader::error;

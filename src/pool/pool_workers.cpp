@@ -137,7 +137,7 @@ void PoolState::start_one(bool special, std::uint64_t memory_limit) {
   auto started = start(worker);
   if (started) return;
   workers.pop_back();
-  start_failed(special, serial_, started.error().sentence());
+  start_failed({.special = special, .why = started.error().sentence()});
 }
 
 Result<void> PoolState::start(Worker& worker) {
@@ -181,10 +181,11 @@ void PoolState::began(Worker& worker) {
   if (!made && made.error() == ErrorKind::empty) return;
   if (!made) {
     const std::string why = process::spawn_failure(made.error(), options.name).sentence();
+    const Exit* exit = made.error().exit();
+    const bool killed = exit != nullptr && exit->detail == to_string(Exit::killed(SIGKILL));
     const bool special = worker.special;
-    const std::uint64_t serial = worker.serial;
     remove(worker);
-    return start_failed(special, serial, why);
+    return start_failed({.special = special, .why = why, .killed_by_somebody = killed});
   }
   events->remove(answer);
   worker.process = *std::move(made);
@@ -302,13 +303,16 @@ void PoolState::ended(Worker& worker) {
   const bool never_greeted = worker.status == nullptr;
   const std::string why = worker.failure.empty() ? to_string(exit) : worker.failure;
   const bool special = worker.special;
-  const std::uint64_t serial = worker.serial;
+  const bool killed =
+      exit.cause == Exit::Cause::signal && exit.signal == SIGKILL && !worker.killed_by_us;
   const bool charged = charge(worker, exit);
   // One that did nothing and has nobody to blame is as good as one that did not start.
   const bool in_vain =
       !charged && worker.answered == 0 && (!worker.killed_by_us || worker.at_fault);
   remove(worker);
-  if (never_greeted || in_vain) start_failed(special, serial, why);
+  if (never_greeted || in_vain) {
+    start_failed({.special = special, .why = why, .killed_by_somebody = killed});
+  }
 }
 
 void PoolState::remove(Worker& worker) {
