@@ -29,6 +29,16 @@ target_include_directories(bulkhead_objects
   PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src ${SECCOMP_INCLUDE_DIRS})
 target_link_libraries(bulkhead_objects PRIVATE bulkhead_flags Threads::Threads)
 
+# Optional, and opened at run time by the one file that uses it: nothing of ours links against it.
+find_path(BULKHEAD_HWLOC_INCLUDE hwloc.h)
+mark_as_advanced(BULKHEAD_HWLOC_INCLUDE)
+if(BULKHEAD_HWLOC_INCLUDE)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/src/pool/topology.cpp PROPERTIES
+    COMPILE_DEFINITIONS BULKHEAD_HAS_HWLOC INCLUDE_DIRECTORIES ${BULKHEAD_HWLOC_INCLUDE})
+else()
+  message(STATUS "Bulkhead: hwloc not found; pools take each CPU for a core")
+endif()
+
 add_library(bulkhead SHARED $<TARGET_OBJECTS:bulkhead_objects>)
 add_library(bulkhead_static STATIC $<TARGET_OBJECTS:bulkhead_objects>)
 set_target_properties(bulkhead PROPERTIES

@@ -56,16 +56,25 @@ TEST_P(hostile_death, of_a_sender_loses_nothing_that_was_committed) {
     }();
     const test::Waiting waiting{"the death of a sender"};
     const std::uint64_t wanted = random() % 40;
+    // Half of the time nobody reads before it is dead: all that it committed is still under way.
+    const bool unread = i % 2 == 0 && wanted < 10;
     std::jthread killer{[&, pause = std::chrono::microseconds{random() % 300}] {
-      // From a random message on, and then a random moment; or in a wait for somebody to read.
-      const Deadline blocked = 20ms;
-      while (committed < wanted && !blocked.expired()) std::this_thread::yield();
+      // From a random message on, and then a random moment; or in a wait for somebody to read, which
+      // is known by nothing happening after it has begun. Its start may take long.
+      std::uint64_t seen = 0;
+      Deadline blocked = unread ? Deadline{2s} : never;
+      while (committed < wanted && !blocked.expired()) {
+        if (unread && seen != committed) {
+          seen = committed;
+          blocked = 20ms;
+        }
+        std::this_thread::yield();
+      }
       for (const Deadline until = pause; !until.expired();) std::this_thread::yield();
       child.kill();
       child.wait();
     }};
-    // Half of the time nobody reads before it is dead: all that it committed is still under way.
-    if (i % 2 == 0 && wanted < 10) killer.join();
+    if (unread) killer.join();
     Message message;
     std::uint64_t next = 0;
     Result<void> got;

@@ -12,7 +12,7 @@
 #include <random>
 #include <ranges>
 #include <string>
-#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
 
@@ -53,8 +53,9 @@ class Killer {
 };
 
 TEST(pool_faults, nothing_is_lost_or_delivered_twice_while_workers_are_killed) {
-  const auto tasks = static_cast<std::uint64_t>(soaked(is_sanitized() ? 10'000 : 100'000));
-  const int kills = soaked(is_sanitized() ? 100 : 2'000);
+  const auto tasks =
+      static_cast<std::uint64_t>(soaked(is_sanitized() ? 10'000 : 100'000, 1'000'000));
+  const int kills = soaked(is_sanitized() ? 100 : 2'000, 100'000);
   Pool pool{{.workers = 4, .retries = {.crashes = 1000}, .crashes = {}}};
   Killer killer{pool};
   std::uint64_t expected = 0;
@@ -192,6 +193,32 @@ TEST(pool_faults, a_stopped_worker_is_found_by_its_tasks_time_limit) {
   EXPECT_EQ(or_exit(again.get(30s)), 2u);
 }
 
+int stop_and_answer(int number) {
+  ::raise(SIGSTOP);
+  return number;
+}
+
+void until_stopped(pid_t pid) {
+  const Waiting waiting{"a worker to stop"};
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WSTOPPED | WNOWAIT), 0);
+}
+
+TEST(pool_faults, what_a_stopped_worker_answers_late_is_refused) {
+  Pool pool{{.workers = 1, .cancel_grace = 30s}};
+  or_exit(pool.start(30s));
+  const pid_t worker = pool.worker_pids().front();
+  auto late = pool.submit<stop_and_answer>(1);
+  until_stopped(worker);
+  late.cancel();
+  ::kill(worker, SIGCONT);
+  // It goes on, answers what nobody wants any more, and is of use.
+  EXPECT_EQ(or_exit(pool.submit<mixed>(std::uint64_t{2}).get(30s)), mixed(2));
+  EXPECT_EQ(late.get(0s).error(), ErrorKind::cancelled);
+  EXPECT_EQ(pool.statistics().answers_refused, 1u);
+  EXPECT_EQ(pool.worker_pids().front(), worker);
+}
+
 TEST(pool_faults, stopped_and_continued_workers_answer_nothing_that_is_believed_twice) {
   const int rounds = soaked(is_sanitized() ? 5 : 20);
   Pool pool{{.workers = 3,
@@ -213,6 +240,12 @@ TEST(pool_faults, stopped_and_continued_workers_answer_nothing_that_is_believed_
   EXPECT_EQ(seen, rounds * 50);
 }
 
+void sleep_some(int number) {
+  // Not synchronisation: a task that takes some time.
+  const timespec time{.tv_sec = 0, .tv_nsec = (number % 7) * 100'000};
+  ::nanosleep(&time, nullptr);
+}
+
 std::size_t take_memory(std::size_t bytes) {
   std::vector<char> memory(bytes, 'x');
   return memory.size();
@@ -232,6 +265,32 @@ TEST(pool_faults, out_of_memory_is_tried_again_alone_with_twice_as_much) {
   auto with_more =
       pool.submit<take_memory>({.memory_limit = std::uint64_t{1} << 30}, std::size_t{512} << 20);
   EXPECT_EQ(or_exit(with_more.get(30s)), std::size_t{512} << 20);
+}
+
+/// Runs out of memory once; the second time it says when it is at work.
+std::size_t run_alone(const std::filesystem::path& here) {
+  if (this_task::attempt() == 1) take_memory(std::size_t{512} << 20);
+  std::ofstream{here} << "at work";
+  sleep_some(6);
+  const bool stayed = std::filesystem::remove(here);
+  return stayed ? 1 : 0;
+}
+bool is_there(const std::filesystem::path& file) {
+  sleep_some(1);
+  return std::filesystem::exists(file);
+}
+
+TEST(pool_faults, what_ran_out_of_memory_runs_while_no_other_task_does) {
+  if (is_sanitized()) GTEST_SKIP() << "memory limits mean little under a sanitizer";
+  const auto here = temporary_folder() / "here";
+  Pool pool{{.workers = 2, .memory_limit = 64 << 20, .crashes = {}}};
+  for (int round = 0; round < 5; ++round) {
+    auto alone = pool.submit<run_alone>(here);
+    std::vector<Future<bool>> others;
+    for (int i = 0; i < 100; ++i) others.push_back(pool.submit<is_there>(here));
+    EXPECT_EQ(or_exit(alone.get(30s)), 1u);
+    for (auto& other : others) EXPECT_FALSE(or_exit(other.get(30s)));
+  }
 }
 
 /// Writes nonsense where its answer belongs: over every socket and memory it can reach is too much to
@@ -292,12 +351,6 @@ TEST(pool_faults, many_more_workers_than_cpus_do_their_work) {
   EXPECT_EQ(count, 5'000u);
 }
 
-void sleep_some(int number) {
-  // Not synchronisation: a task that takes some time.
-  const timespec time{.tv_sec = 0, .tv_nsec = (number % 7) * 100'000};
-  ::nanosleep(&time, nullptr);
-}
-
 TEST(pool_faults, cancelling_at_any_moment_loses_nothing_else) {
   const int rounds = soaked(is_sanitized() ? 40 : 400);
   Pool pool{{.workers = 2, .cancel_grace = 0ms}};
@@ -313,6 +366,10 @@ TEST(pool_faults, cancelling_at_any_moment_loses_nothing_else) {
   }
   for (auto& [number, future] : kept) {
     EXPECT_EQ(or_exit(future.get(30s)), mixed(static_cast<std::uint64_t>(number)));
+  }
+  for (auto& future : cancelled) {
+    const auto result = future.get(30s);
+    EXPECT_TRUE(result || result.error() == ErrorKind::cancelled) << result.error();
   }
   EXPECT_TRUE(pool.wait(30s));
 }

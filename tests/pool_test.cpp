@@ -368,6 +368,23 @@ TEST(pool, progress_is_told_at_the_end_at_least) {
   EXPECT_EQ(last->total, 10u);
 }
 
+TEST(pool, the_last_progress_is_told_once_whatever_may_be_in_flight) {
+  Pool pool{{.workers = 2}};
+  auto unsized =
+      std::views::iota(0, 5) | std::views::filter([](int number) { return number != 2; });
+  for (const std::size_t in_flight : {1, 2, 100}) {
+    std::vector<std::size_t> ends;
+    const MapOptions options{.in_flight = in_flight, .progress = [&](const Progress& now) {
+                               if (now.total == now.done) ends.push_back(now.done);
+                             }};
+    for ([[maybe_unused]] auto& each : pool.map<square>(numbers(4), options)) {
+    }
+    for ([[maybe_unused]] auto& each : pool.map<square>(unsized, options)) {
+    }
+    EXPECT_THAT(ends, ElementsAre(4u, 4u)) << in_flight;
+  }
+}
+
 TEST(pool, more_workers_than_cpus_are_possible_and_told) {
   std::vector<std::string> log;
   Pool pool{{.workers = available_cpus() + 1,
@@ -375,6 +392,24 @@ TEST(pool, more_workers_than_cpus_are_possible_and_told) {
   EXPECT_EQ(or_exit(pool.submit<square>(5).get(20s)), 25);
   ASSERT_FALSE(log.empty());
   EXPECT_THAT(log.front(), HasSubstr("CPUs that this process may use"));
+}
+
+std::string threads_told() {
+  const char* of_openmp = ::getenv("OMP_NUM_THREADS");
+  return std::to_string(this_task::threads()) + " " + (of_openmp ? of_openmp : "none");
+}
+
+TEST(pool, a_task_is_told_how_many_threads_it_is_to_use) {
+  EXPECT_EQ(this_task::threads(), 1u);
+  Pool usual{{.workers = 1}};
+  EXPECT_EQ(or_exit(usual.submit<threads_told>().get(20s)), "1 1");
+  Pool sandboxed{{.workers = 1, .threads_per_worker = 3, .sandbox = sandbox::compute_only}};
+  EXPECT_EQ(or_exit(sandboxed.submit<threads_told>().get(20s)), "3 3");
+  // What the user has set counts for libraries.
+  ::setenv("OMP_NUM_THREADS", "2", 1);
+  Pool set{{.workers = 1, .threads_per_worker = 3, .sandbox = sandbox::compute_only}};
+  EXPECT_EQ(or_exit(set.submit<threads_told>().get(20s)), "3 2");
+  ::unsetenv("OMP_NUM_THREADS");
 }
 
 std::vector<int> own_cpus() {
@@ -396,7 +431,8 @@ TEST(pool, a_pinned_master_has_a_cpu_of_its_own) {
     const auto theirs = or_exit(pool.submit<own_cpus>().get(20s));
     const auto ours = own_cpus();
     ASSERT_EQ(ours.size(), 1U);
-    EXPECT_EQ(theirs.size(), before.size() - 1);
+    EXPECT_FALSE(theirs.empty());
+    EXPECT_LT(theirs.size(), before.size());
     EXPECT_THAT(theirs, testing::Not(testing::Contains(ours.front())));
   }};
 }
@@ -450,16 +486,30 @@ TEST(pool, a_worker_sees_only_what_its_sandbox_shows) {
 }
 
 TEST(pool, a_forked_copy_of_its_process_cannot_use_it) {
+  const auto folder = temporary_folder();
   Pool pool{{.workers = 1}};
   EXPECT_EQ(or_exit(pool.submit<square>(2).get(20s)), 4);
+  auto open = pool.submit<wait_for_file>(folder / "begun", folder / "go");
   const pid_t copy = ::fork();
   if (copy == 0) {
-    const auto refused = pool.submit<square>(3).get(1s);
-    ::_exit(!refused && refused.error() == ErrorKind::invalid ? 7 : 1);
+    // Neither what is new nor what was under way waits for anything.
+    const auto refused = pool.submit<square>(3).get(never);
+    const auto begun = open.get(never);
+    bool all = true;
+    for (auto& [number, result] : pool.map<square>(numbers(300))) {
+      all = all && !result && result.error() == ErrorKind::invalid;
+    }
+    pool.cancel_all();
+    all = all && pool.wait(never) && pool.start(never).error() == ErrorKind::invalid;
+    ::_exit(all && refused.error() == ErrorKind::invalid && begun.error() == ErrorKind::invalid
+                ? 7
+                : 1);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(copy, &status, 0), copy);
   EXPECT_EQ(WEXITSTATUS(status), 7);
+  std::ofstream{folder / "go"} << "go";
+  EXPECT_TRUE(open.get(20s));
   EXPECT_EQ(or_exit(pool.submit<square>(4).get(20s)), 16);
 }
 

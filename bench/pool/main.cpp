@@ -5,8 +5,12 @@
 // are not installed), plain threads, and a typed call for a task to a ready worker and back. Each
 // subject once a round; what counts is the median over the rounds of the ratio within the round.
 //
-// And `bulkhead map` beside xargs and GNU parallel, each with 500 times `true`; and how soon the
-// workers of a master that is killed are gone.
+// And `bulkhead map` beside xargs and GNU parallel, each with 2,000 times `true`; what a task takes in
+// its worker while others are killed and replaced; and how soon the workers of a master that is
+// killed are gone.
+//
+// A task and a typed call are compared in slices of one run: one caller, which waits for each answer
+// before the next, one other process, a channel over memory, no thread pinned.
 //
 //   bulkhead bench --pool [--quick]
 #include <algorithm>
@@ -27,6 +31,7 @@
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <bulkhead/bulkhead.hpp>
@@ -39,9 +44,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int pool_tasks = 100'000;
 constexpr int python_tasks = 10'000;
-constexpr int command_tasks = 500;
-constexpr int lone_tasks = 5'000;
+constexpr int command_tasks = 2'000;
+/// GNU parallel takes a quarter of a minute each.
+constexpr int command_rounds = 3;
+constexpr int lone_slices = 20;
+constexpr int lone_tasks = 250;  // a slice
 constexpr int long_tasks = 300;
+constexpr double left_out = -2;
 
 int empty(int number) { return number; }
 int one_millisecond(int number) {
@@ -49,6 +58,16 @@ int one_millisecond(int number) {
   while (Clock::now() - begin < 1ms) {
   }
   return number;
+}
+/// So much work as a millisecond is about long enough for, and how long it took.
+std::int64_t nanoseconds_of_work(int number) {
+  const auto begin = Clock::now();
+  auto mixed = static_cast<std::uint64_t>(number);
+  for (int i = 0; i < 700'000; ++i) {
+    mixed = mixed * 6364136223846793005u + 1;
+    asm volatile("" : "+r"(mixed));  // no compiler may leave it out or move it
+  }
+  return (Clock::now() - begin).count();
 }
 std::uint64_t first_and_last(const Region& region) {
   return std::to_integer<std::uint64_t>(region.bytes().front()) +
@@ -63,6 +82,11 @@ struct Echoing {
   Result<int> echo(int number) { return number; }
 };
 void echoing(Bootstrap& boot) { static_cast<void>(boot.serve<Echo>(Echoing{})); }
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values.empty() ? -1 : values[values.size() / 2];
+}
 
 /// Seconds for one operation; below zero: the subject is not there.
 double timed(int operations, const std::function<void()>& work) {
@@ -120,11 +144,6 @@ struct Row {
   std::vector<double> seconds{};
 };
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values.empty() ? -1 : values[values.size() / 2];
-}
-
 void print(const Row& row, const std::vector<Row>& all) {
   if (median(row.seconds) < 0) {
     std::cout << "| " << row.what << " | left out | |\n";
@@ -178,6 +197,34 @@ double orphans_live() {
   });
 }
 
+/// Both alternate, so that the host's moving cores about meets both.
+std::pair<double, double> calls_and_tasks(Remote<Echo>& remote, Pool& pool) {
+  double calls = 0;
+  double tasks = 0;
+  for (int slice = 0; slice < lone_slices; ++slice) {
+    calls += timed(lone_tasks * lone_slices, [&] {
+      for (int i = 0; i < lone_tasks; ++i) or_exit(remote.echo(i));
+    });
+    tasks += timed(lone_tasks * lone_slices, [&] {
+      for (int i = 0; i < lone_tasks; ++i) or_exit(pool.submit<empty>(i).get());
+    });
+  }
+  return {calls, tasks};
+}
+
+/// The median of what tasks took in their workers; a worker is killed and replaced every so many.
+double median_of_work(Pool& pool, int between_deaths) {
+  std::vector<double> took;
+  for (auto& [number, result] : pool.map<nanoseconds_of_work>(std::views::iota(0, long_tasks))) {
+    took.push_back(static_cast<double>(or_exit(result)) / 1e9);
+    if (between_deaths == 0 || took.size() % static_cast<std::size_t>(between_deaths) != 0)
+      continue;
+    const auto pids = pool.worker_pids();
+    if (!pids.empty()) ::kill(pids.front(), SIGKILL);
+  }
+  return median(std::move(took));
+}
+
 /// The time that is lost to the others while a worker is killed and replaced.
 double with_a_death(Pool& pool) {
   return timed(long_tasks, [&] {
@@ -216,34 +263,41 @@ int main(int argc, char** argv) {
                         {"1 ms task, Pool of 2", ""},
                         {"1 ms task, Pool of 1", "1 ms task, Pool of 2"},
                         {"1 ms task, Pool of 2, a death every 100", "1 ms task, Pool of 2"},
+                        {"fixed work in its worker", ""},
+                        {"fixed work, others die every 20", "fixed work in its worker"},
                         {"1 GiB Region in, a sum out", "task to a ready worker and back"},
                         {"`true`, bulkhead map -j2", ""},
                         {"`true`, xargs -P2 -n1", "`true`, bulkhead map -j2"},
                         {"`true`, GNU parallel -j2", "`true`, bulkhead map -j2"},
                         {"workers of a killed master gone after", ""}};
   for (int round = 0; round < rounds; ++round) {
+    const auto [call, task] = calls_and_tasks(remote, one);
+    // Python's pools are there before they are timed; so is this one, whose workers the last round killed.
+    mapped<one_millisecond>(two, long_tasks);
+    const bool with_commands = round < command_rounds;
+    const auto times = [&](const char* program, const std::string& line) {
+      return with_commands ? for_each_input(program, line) : left_out;
+    };
     const std::vector<double> seconds{
         mapped<empty>(two, pool_tasks),
         python(peers, "pool"),
         python(peers, "executor"),
         threads(pool_tasks),
-        timed(lone_tasks,
-              [&] {
-                for (int i = 0; i < lone_tasks; ++i) or_exit(remote.echo(i));
-              }),
-        timed(lone_tasks,
-              [&] {
-                for (int i = 0; i < lone_tasks; ++i) or_exit(one.submit<empty>(i).get());
-              }),
+        call,
+        task,
         mapped<one_millisecond>(two, long_tasks),
         mapped<one_millisecond>(one, long_tasks),
         with_a_death(two),
+        median_of_work(two, 0),
+        median_of_work(two, 20),
         timed(1, [&] { or_exit(one.submit<first_and_last>(or_exit(region.duplicate())).get()); }),
-        for_each_input(map, map + " map -j2 true"),
-        for_each_input("xargs", "xargs -P2 -n1 true"),
-        for_each_input("parallel", "parallel -j2 true"),
+        times(map.c_str(), map + " map -j2 true"),
+        times("xargs", "xargs -P2 -n1 true"),
+        times("parallel", "parallel -j2 true"),
         orphans_live()};
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].seconds.push_back(seconds[i]);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (seconds[i] != left_out) rows[i].seconds.push_back(seconds[i]);
+    }
   }
   std::cout << "| what | time each, median | ratio, median over " << rounds << " rounds |\n"
             << "| --- | --- | --- |\n";

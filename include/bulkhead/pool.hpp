@@ -108,7 +108,7 @@ struct MapOptions {
 /// Who holds the books. Symmetric scheduling, without a master, has its place here.
 enum class Scheduling : std::uint8_t {
   asymmetric,         ///< the thread that uses the pool is the master of the workers
-  asymmetric_pinned,  ///< and has a CPU of its own, the workers the others
+  asymmetric_pinned,  ///< and has a core of its own, the workers the others
 };
 
 /// A function that each worker runs once before its first task, made by initializer<f>(arguments...).
@@ -126,6 +126,8 @@ struct PoolOptions {
   /// 0: as many as there are CPUs for threads_per_worker. Those are counted by what this process may
   /// really use: its affinity and its cgroup's quota. More is possible; `log` is told.
   unsigned workers = 0;
+  /// Threads that a task starts by itself. The worker is told: by this_task::threads(), and by the
+  /// environment of the usual libraries (OMP_NUM_THREADS and its like), unless it is set already.
   unsigned threads_per_worker = 1;
   Scheduling scheduling = Scheduling::asymmetric;
   std::chrono::nanoseconds time_limit = no_time_limit;
@@ -271,6 +273,8 @@ namespace this_task {
 BULKHEAD_API bool cancelled() noexcept;
 /// 1 for the first try.
 BULKHEAD_API unsigned attempt() noexcept;
+/// How many threads it is to use: PoolOptions::threads_per_worker; 1 elsewhere.
+BULKHEAD_API unsigned threads() noexcept;
 
 }  // namespace this_task
 }  // namespace bulkhead

@@ -5,22 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/file_lock.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
 namespace {
 
 /// Lock ranges are signed.
-off_t offset_of(std::uint64_t place) noexcept { return static_cast<off_t>(place >> 1); }
-
-struct flock lock_of(short type, off_t start, off_t length) noexcept {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = start;
-  lock.l_len = length;
-  return lock;
-}
+std::uint64_t byte_of(std::uint64_t place) noexcept { return place >> 1; }
 
 std::unexpected<Error> refuse(ErrorKind kind, const std::string& path, const char* cause) {
   return fail(kind, {.operation = "open", .object = path, .cause = cause});
@@ -86,23 +78,23 @@ bool has_other_names(FdView fifo) noexcept {
 
 void sign(FdView fifo) noexcept {
   const int access = ::fcntl(fifo.native(), F_GETFL) & O_ACCMODE;
-  auto lock = lock_of(access == O_RDONLY ? F_RDLCK : F_WRLCK, 0, 1);
+  auto lock = lock_of_byte(access == O_RDONLY ? F_RDLCK : F_WRLCK, 0);
   ::fcntl(fifo.native(), F_SETLK, &lock);
 }
 
 pid_t signer_of(FdView fifo) noexcept {
-  auto lock = lock_of(F_WRLCK, 0, 1);
+  auto lock = lock_of_byte(F_WRLCK, 0);
   if (::fcntl(fifo.native(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return 0;
   return lock.l_pid > 0 ? lock.l_pid : 0;
 }
 
 void hold_place(FdView fifo, std::uint64_t place) noexcept {
-  auto lock = lock_of(F_WRLCK, offset_of(place), 1);
+  auto lock = lock_of_byte(F_WRLCK, byte_of(place));
   ::fcntl(fifo.native(), F_OFD_SETLK, &lock);
 }
 
 bool is_place_held(FdView fifo, std::uint64_t place) noexcept {
-  auto lock = lock_of(F_WRLCK, offset_of(place), 1);
+  auto lock = lock_of_byte(F_WRLCK, byte_of(place));
   return ::fcntl(fifo.native(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 

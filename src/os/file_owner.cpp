@@ -7,6 +7,7 @@
 
 #include "os/crc32c.hpp"
 #include "os/file.hpp"
+#include "os/file_lock.hpp"
 #include "os/poll.hpp"
 #include "os/process_identity.hpp"
 #include "os/syscall.hpp"
@@ -17,15 +18,6 @@ namespace {
 std::uint32_t checksum(OwnerRecord record) {
   record.crc = 0;
   return crc32c({reinterpret_cast<const std::byte*>(&record), sizeof record});
-}
-
-struct flock lock_of(short type, std::uint64_t offset) {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = static_cast<off_t>(offset);
-  lock.l_len = 1;
-  return lock;
 }
 
 }  // namespace
@@ -66,7 +58,7 @@ FileOwner::FileOwner(Fd file, std::uint64_t offset, std::string path, OwnerRecor
       owner_(::getpid()) {}
 
 Result<FileOwner> FileOwner::take(Fd file, std::uint64_t offset, std::string path) {
-  struct flock lock = lock_of(F_WRLCK, offset);
+  struct flock lock = lock_of_byte(F_WRLCK, offset);
   if (retry_eintr([&] { return ::fcntl(file.native(), F_OFD_SETLK, &lock); }) != 0) {
     if (errno != EAGAIN && errno != EACCES) return failed("lock", path);
     auto owner = OwnerRecord::read(file, offset, path);
@@ -123,7 +115,7 @@ bool FileOwner::is_ours() const noexcept { return file_ && owner_ == ::getpid();
 Result<void> OwnerSight::look() {
   record_ = BULKHEAD_TRY(OwnerRecord::read(file_, offset_, path_));
   for (;;) {
-    struct flock lock = lock_of(F_WRLCK, offset_);
+    struct flock lock = lock_of_byte(F_WRLCK, offset_);
     if (retry_eintr([&] { return ::fcntl(file_.native(), F_OFD_GETLK, &lock); }) != 0) {
       return failed("look at the lock of", path_);
     }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <tuple>
 
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
@@ -191,18 +192,6 @@ Result<Fd> make_inet_socket(const InetAddress& address, int socket_type) {
     BULKHEAD_TRY(set_socket_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY"));
   }
   return socket;
-}
-
-int socket_option(FdView socket, int level, int name) noexcept {
-  int value = -1;
-  socklen_t size = sizeof value;
-  if (::getsockopt(socket.native(), level, name, &value, &size) != 0) return -1;
-  return value;
-}
-
-Result<void> set_socket_option(FdView socket, int level, int name, int value, const char* what) {
-  if (::setsockopt(socket.native(), level, name, &value, sizeof value) == 0) return {};
-  return failed("set", what);
 }
 
 bool is_connected_inet(FdView socket, int socket_type) noexcept {

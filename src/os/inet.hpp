@@ -66,10 +66,6 @@ Result<InetAddress> remote_address(FdView socket);
 /// A socket of the address's family, close-on-exec and not blocking; one of IPv6 is of IPv6 alone.
 Result<Fd> make_inet_socket(const InetAddress& address, int socket_type);
 
-/// An option of a socket as a number; -1 when it has none of that name.
-int socket_option(FdView socket, int level, int name) noexcept;
-Result<void> set_socket_option(FdView socket, int level, int name, int value, const char* what);
-
 /// It is a connected IPv4 or IPv6 socket of this type.
 bool is_connected_inet(FdView socket, int socket_type) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "os/socket.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -75,6 +76,13 @@ Result<void> send_packet(FdView socket, std::span<const iovec> parts, std::span<
 }
 
 Result<void> send_packet(FdView socket, Bytes bytes, std::span<const int> fds) {
+  if (fds.empty()) {  // the kernel has no list of parts to copy in
+    const auto sent = retry_eintr([&] {
+      return ::send(socket.native(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    });
+    if (sent < 0) return send_failed();
+    return {};
+  }
   const iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   return send_packet(socket, {&part, 1}, fds);
 }
@@ -141,6 +149,37 @@ Credentials peer_credentials(FdView socket) noexcept {
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket.native(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return {};
   return {credentials.pid, credentials.uid, credentials.gid};
+}
+
+int socket_option(FdView socket, int level, int name) noexcept {
+  int value = -1;
+  socklen_t size = sizeof value;
+  if (::getsockopt(socket.native(), level, name, &value, &size) != 0) return -1;
+  return value;
+}
+
+Result<void> set_socket_option(FdView socket, int level, int name, int value, const char* what) {
+  if (::setsockopt(socket.native(), level, name, &value, sizeof value) == 0) return {};
+  return failed("set", what);
+}
+
+int send_buffer(FdView socket) noexcept {
+  return std::max(0, socket_option(socket, SOL_SOCKET, SO_SNDBUF));
+}
+
+void set_send_buffer(FdView socket, int bytes) noexcept {
+  ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
+bool is_packet_socket(FdView socket) noexcept {
+  return socket_option(socket, SOL_SOCKET, SO_DOMAIN) == AF_UNIX &&
+         socket_option(socket, SOL_SOCKET, SO_TYPE) == SOCK_SEQPACKET;
+}
+
+bool is_connected(FdView socket) noexcept {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  return ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
 }
 
 }  // namespace bulkhead::os

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Packets with descriptors over Unix sockets of type SOCK_SEQPACKET. Never blocks: waiting is the
+// Options of sockets; packets with descriptors over Unix sockets of type SOCK_SEQPACKET. Never blocks: waiting is the
 // caller's, through os/poll.hpp. What arrives is owned at once, so that nothing leaks whatever is
 // wrong with the packet.
 #pragma once
@@ -43,7 +43,6 @@ struct Packet {
 Result<Packet> receive_packet(FdView socket, std::span<const iovec> into, std::size_t max_fds);
 Result<Packet> receive_packet(FdView socket, MutableBytes into, std::size_t max_fds);
 
-/// Who connected, by SO_PEERCRED: for a socket pair the process that made it.
 /// Several descriptors as one: a socket in which they are under way, so that they go wherever one
 /// descriptor goes and are closed with it. For at most max_packet_fds.
 Result<Fd> wrap_descriptors(std::span<const int> fds);
@@ -51,11 +50,26 @@ Result<Fd> wrap_descriptors(std::span<const int> fds);
 /// number than `count`. Never waits.
 Result<std::vector<Fd>> unwrap_descriptors(Fd parcel, std::size_t count);
 
+/// An option of a socket as a number; -1 when it has none of that name.
+int socket_option(FdView socket, int level, int name) noexcept;
+Result<void> set_socket_option(FdView socket, int level, int name, int value, const char* what);
+
+/// The kernel gives twice of what is asked for, for its own books, and no more than
+/// net.core.wmem_max: so what a buffer has is asked for afterwards. 0 when it cannot be told.
+int send_buffer(FdView socket) noexcept;
+void set_send_buffer(FdView socket, int bytes) noexcept;
+
+/// A Unix socket that keeps message boundaries (SOCK_SEQPACKET); connected or not.
+bool is_packet_socket(FdView socket) noexcept;
+/// ... with a peer.
+bool is_connected(FdView socket) noexcept;
+
 struct Credentials {
   pid_t pid = 0;
   uid_t uid = static_cast<uid_t>(-1);
   gid_t gid = static_cast<gid_t>(-1);
 };
+/// Who connected, by SO_PEERCRED: for a socket pair the process that made it.
 Credentials peer_credentials(FdView socket) noexcept;
 
 }  // namespace bulkhead::os

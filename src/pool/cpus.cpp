@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <thread>
 
 #include <bulkhead/pool.hpp>
 
 #include "os/syscall.hpp"
+#include "pool/cgroup.hpp"
 
 namespace bulkhead {
 namespace pool {
@@ -52,33 +52,14 @@ std::optional<double> least_quota(const fs::path& mount, fs::path group) {
   }
 }
 
-struct Membership {
-  std::string controllers;
-  fs::path group;
-};
-
-/// "4:memory:/a/b" and, in version 2, "0::/a/b".
-std::optional<Membership> parse(const std::string& line) {
-  const auto first = line.find(':');
-  const auto second = line.find(':', first + 1);
-  if (first == line.npos || second == line.npos) return std::nullopt;
-  return Membership{line.substr(first + 1, second - first - 1), line.substr(second + 1)};
-}
-
-bool counts_cpu(const std::string& controllers) {
-  return controllers.empty() || ("," + controllers + ",").find(",cpu,") != std::string::npos;
-}
-
 }  // namespace
 
 std::optional<unsigned> cpu_quota(const std::string& memberships, const fs::path& mount) {
   std::optional<double> least;
-  std::istringstream lines{memberships};
-  for (std::string line; std::getline(lines, line);) {
-    const auto member = parse(line);
-    if (!member || !counts_cpu(member->controllers)) continue;
-    const fs::path below = member->controllers.empty() ? mount : mount / member->controllers;
-    const auto here = least_quota(below, member->group);
+  for (const Membership& member : memberships_in(memberships)) {
+    if (!member.is_unified() && !member.counts("cpu")) continue;
+    const fs::path below = member.is_unified() ? mount : mount / member.controllers;
+    const auto here = least_quota(below, member.group);
     if (here && (!least || *here < *least)) least = here;
   }
   if (!least) return std::nullopt;
@@ -110,9 +91,8 @@ Result<void> pin(pid_t pid, const std::vector<unsigned>& cpus) {
 unsigned available_cpus() {
   auto count = static_cast<unsigned>(pool::allowed_cpus().size());
   if (count == 0) count = std::max(1u, std::thread::hardware_concurrency());
-  std::ifstream file{"/proc/self/cgroup"};
-  const std::string memberships{std::istreambuf_iterator<char>{file}, {}};
-  return std::min(count, pool::cpu_quota(memberships, "/sys/fs/cgroup").value_or(count));
+  const auto quota = pool::cpu_quota(pool::own_memberships(), pool::cgroup_mount);
+  return std::min(count, quota.value_or(count));
 }
 
 }  // namespace bulkhead

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The CPUs that this process may really use: by its affinity, sched_getaffinity(2), and by the quota
-// of its cgroup and those above it (cpu.max; cpu.cfs_quota_us in version 1, cgroups(7)).
+// of its cgroup and those above it (cpu.max; cpu.cfs_quota_us in version 1, cgroups(7)). A cgroup's
+// cpuset needs no look of its own: the kernel keeps the affinity within it. Cores: topology.hpp.
 // The count of the machine is what a container's user is surprised by.
 #pragma once
 

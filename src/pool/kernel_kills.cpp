@@ -5,24 +5,21 @@
 #include <string>
 #include <utility>
 
+#include "pool/cgroup.hpp"
+
 namespace bulkhead::pool {
 namespace {
 
 namespace fs = std::filesystem;
 
 fs::path counter_file() {
-  const fs::path mount{"/sys/fs/cgroup"};
-  std::ifstream memberships{"/proc/self/cgroup"};
+  const fs::path mount{cgroup_mount};
   fs::path unified;
-  for (std::string line; std::getline(memberships, line);) {
-    const auto at = line.find(":memory:");
-    if (at != line.npos) {
-      return mount / "memory" / fs::path{line.substr(at + 8)}.relative_path() /
-             "memory.oom_control";
+  for (const Membership& member : memberships_in(own_memberships())) {
+    if (member.counts("memory")) {
+      return mount / member.controllers / member.group.relative_path() / "memory.oom_control";
     }
-    if (line.starts_with("0::")) {
-      unified = mount / fs::path{line.substr(3)}.relative_path() / "memory.events";
-    }
+    if (member.is_unified()) unified = mount / member.group.relative_path() / "memory.events";
   }
   return unified;
 }

@@ -7,6 +7,7 @@
 //   0  revoked_from  u64  tickets from this one on must not begin
 //   8  cancelled     u64  the ticket that is to end soon
 //   16 initializer   u64  its entry's offset in the executable; 0: none
+//   24 threads       u64  that a task is to use
 // LAYOUT Status, written by the worker, read by the master
 //   0  running       u64  the ticket that was begun last
 //
@@ -32,14 +33,16 @@ struct Orders {
   std::atomic<std::uint64_t> revoked_from{none_revoked};
   std::atomic<std::uint64_t> cancelled{0};
   std::uint64_t initializer = 0;
+  std::uint64_t threads = 1;
 };
 
 struct Status {
   std::atomic<std::uint64_t> running{0};
 };
 
-static_assert(sizeof(Orders) == 24 && offsetof(Orders, cancelled) == 8 &&
-              offsetof(Orders, initializer) == 16 && sizeof(Status) == 8);
+static_assert(sizeof(Orders) == 32 && offsetof(Orders, cancelled) == 8 &&
+              offsetof(Orders, initializer) == 16 && offsetof(Orders, threads) == 24 &&
+              sizeof(Status) == 8);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 template <class Page> Page* write_page(Region& region) {

@@ -56,8 +56,8 @@ Result<FdView> watch(PoolState& pool) {
 }
 
 void drive_once(PoolState& pool) {
-  if (pool.foreign() || !pool.events) return;
-  pool.poll();
+  if (pool.foreign()) return pool.abandon();
+  if (pool.events) pool.poll();
 }
 
 std::size_t default_window(const PoolState& pool) noexcept {

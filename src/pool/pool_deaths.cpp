@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a worker's end means for the tasks that it had.
-#include <csignal>
+// What a worker's end means for the tasks that it had, and what a start that fails means for all.
+#include <algorithm>
 
 #include "pool/pool_state.hpp"
 #include "pool/reproducer.hpp"
@@ -10,13 +10,24 @@ namespace bulkhead::detail {
 
 using pool::Verdict;
 
+namespace {
+
+/// In a row; then what needs a new worker is told why.
+constexpr unsigned most_failed_starts = 5;
+/// Where somebody killed the last one: a person with a reason, or the kernel for want of memory.
+constexpr unsigned most_killed_starts = 50;
+constexpr std::chrono::milliseconds first_backoff{10};
+constexpr unsigned most_doublings = 6;
+
+}  // namespace
+
 std::uint64_t PoolState::effective_memory(const Task& task) const {
   if (task.memory_limit != 0) return task.memory_limit;
   if (options.memory_limit != 0) return options.memory_limit;
   return options.sandbox.confines() ? options.sandbox.limits.memory_bytes : 0;
 }
 
-void PoolState::charge(Worker& worker, const Exit& exit) {
+bool PoolState::charge(Worker& worker, const Exit& exit) {
   std::uint64_t begun = worker.status != nullptr ? worker.status->running.load() : 0;
   const bool is_open = begun >= worker.first_ticket && begun < worker.next_ticket();
   // TRUST: an untrusted one that says that it had begun nothing would never be to blame.
@@ -36,9 +47,9 @@ void PoolState::charge(Worker& worker, const Exit& exit) {
       schedule.add_first(std::move(task));
     }
   }
-  if (charged) return charge(std::move(charged), worker, exit);
-  // It did nothing and nobody is to blame: as good as one that did not start.
-  if (worker.answered == 0 && !worker.killed_by_us) start_failed(to_string(exit));
+  if (!charged) return false;
+  charge(std::move(charged), worker, exit);
+  return true;
 }
 
 void PoolState::charge(TaskPointer task, Worker& worker, const Exit& exit) {
@@ -83,6 +94,39 @@ void PoolState::poison(Task& task, const std::string& who) {
   give_up(task, Error::after_death(ErrorKind::poisoned,
                                    {.operation = "poisoned", .cause = std::move(cause)}, who,
                                    task.exits.back()));
+}
+
+void PoolState::start_failed(const FailedStart& start) {
+  log("a worker could not start: " + start.why);
+  auto& failed = failed_starts(start.special);
+  failed.next = Deadline{first_backoff * (1 << std::min(failed.count++, most_doublings))};
+  if (failed.count < (start.killed_by_somebody ? most_killed_starts : most_failed_starts)) return;
+  const Error error{ErrorKind::exhausted,
+                    {.operation = "start",
+                     .object = start.special ? "worker for this task" : "workers of the pool",
+                     .cause = "none of the last " + std::to_string(failed.count) +
+                              " could start; the last: " + start.why}};
+  if (start.special) {
+    // The others go on; the next special task may ask for something else.
+    failed = {};
+    if (const auto* task = schedule.special()) give_up(**task, error);
+    return;
+  }
+  // While others can do the work, only attempts that wait for a younger worker than any are lost.
+  // One that is dying may take its time and then hand its tasks on: it counts as long as it has any,
+  // and the next start that fails looks again.
+  const auto counts = [](const Worker& worker) { return worker.is_ready() || worker.is_busy(); };
+  if (std::ranges::any_of(workers, counts)) {
+    std::uint64_t youngest = 0;
+    for (const Worker& worker : workers) {
+      if (worker.lives() && !worker.special) youngest = std::max(youngest, worker.serial);
+    }
+    while (const auto task = schedule.take_retry_beyond(youngest)) give_up(*task, error);
+    return;
+  }
+  failed = {};
+  broken = error;
+  give_up_waiting(error);
 }
 
 }  // namespace bulkhead::detail

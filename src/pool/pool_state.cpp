@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <sched.h>
-#include <unistd.h>
 
+#include "os/own_pid.hpp"
 #include "os/poll.hpp"
 #include "pool/retry.hpp"
 
@@ -16,14 +16,18 @@ using namespace std::chrono_literals;
 /// A look at the kernel's news costs a system call or two, so while answers keep coming it is only
 /// taken every so many steps.
 constexpr unsigned steps_between_looks = 64;
-/// For tasks shorter than this the master polls a little before it sleeps: a sleep and a wake across
+/// For short tasks the master polls a little before it sleeps: a sleep and a wake across
 /// CPUs cost 50 to 80 us. It yields meanwhile, so that a worker on its CPU is not held up.
-constexpr double short_task_ns = 100e3;
 constexpr std::chrono::microseconds spin_time{50};
+
+const char* why_late(pool::Worker::Stage stage) {
+  return stage == pool::Worker::Stage::ending ? "it closed its channel"
+                                              : "it did not get ready in time";
+}
 
 }  // namespace
 
-bool PoolState::foreign() const noexcept { return owner_ != ::getpid(); }
+bool PoolState::foreign() const noexcept { return owner_ != os::own_pid(); }
 
 void PoolState::step() {
   if (foreign() || !events) return;
@@ -79,9 +83,12 @@ Deadline PoolState::next_time() {
     next = earlier(next, worker.leave_until);
     if (worker.starting) next = earlier(next, worker.starting->deadline());
   }
-  if (wants_worker() || schedule.special() != nullptr) {
-    if (!next_start_.expired()) return earlier(next, next_start_);
-    if (wants_worker() && !broken) return os::no_wait;  // one is started a step
+  if (wants_worker() && !broken) {
+    if (starts_.next.expired()) return os::no_wait;  // one is started a step
+    next = earlier(next, starts_.next);
+  }
+  if (schedule.special() != nullptr && !special_starts_.next.expired()) {
+    next = earlier(next, special_starts_.next);
   }
   return next;
 }
@@ -107,8 +114,8 @@ void PoolState::check_times() {
     } else if (worker.cancel_until <= now) {
       kill(worker, "it did not heed being cancelled");
     } else if (worker.leave_until <= now) {
-      kill(worker, worker.stage == Worker::Stage::leaving ? "it did not leave"
-                                                          : "it did not get ready in time");
+      const bool leaving = worker.stage == Worker::Stage::leaving;
+      leaving ? kill(worker, "it did not leave") : expel(worker, why_late(worker.stage));
     }
   }
 }
@@ -157,11 +164,11 @@ bool PoolState::arm() {
   for (auto at = workers.begin(); at != workers.end();) {
     Worker& worker = *at++;
     if (worker.stage != Worker::Stage::waking && !(worker.is_ready() && worker.is_busy())) continue;
-    const auto before = worker.answered;
-    const auto* self = &worker;
-    static_cast<void>(take_answers(worker));
-    const bool stays = std::ranges::any_of(workers, [&](auto& each) { return &each == self; });
-    news = news || !stays || self->answered != before;
+    const auto answered = worker.answered;
+    const auto stage = worker.stage;
+    // A greeting is news, too: what waits can be handed out. A worker that left the books is not
+    // looked at any more.
+    news = !take_answers(worker) || worker.answered != answered || worker.stage != stage || news;
   }
   return news;
 }

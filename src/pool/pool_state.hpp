@@ -5,14 +5,20 @@
 //
 //   pool_state.cpp    drive: look, hand out, wait
 //   pool_tasks.cpp    tasks: submit, hand out, take answers, take back, cancel
-//   pool_workers.cpp  workers: start, greet, retire, kill, and what follows from an end
+//   pool_workers.cpp  workers: start, greet, retire, kill, take off the books
+//   pool_deaths.cpp   what a worker's end means for its tasks; what a start that fails means for all
 //
 // Books: a task that has not ended is in exactly one of the schedule and one worker's `open` list; or
 // it is null there (cancelled) and has ended.
 // Death: drained first, so that what a worker answered before it died counts. Then the task that it
 // had begun, by its Status page, is charged with the death; those that only waited are handed on.
+// No worker can be started: `broken` is set only when no worker is ready and none, dying ones
+// included, has a task; all that waits ends with that error then. So nothing can come back to a
+// broken pool and wait there for ever; what is submitted next begins anew.
+// A forked copy of the process: its books are its own and its workers are not, so all its tasks end.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <list>
@@ -58,6 +64,10 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   template <class Done> bool drive(Done&& done, Deadline deadline) {
     for (;;) {
       if (done()) return true;
+      if (foreign()) {
+        abandon();
+        return done();
+      }
       step();
       if (done()) return true;
       if (deadline.expired()) return false;
@@ -67,9 +77,12 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   /// Before somebody else waits on the Events: what comes from now on makes them readable.
   void prepare_to_be_waited_for();
   Result<void> open();
+  static Error foreign_use();
   void shut_down();
 
   bool foreign() const noexcept;
+  /// In a forked copy of the process: ends every task there.
+  void abandon();
   /// Tasks that a worker may have at once, the one at work among them.
   std::size_t depth() const;
   Progress progress() const;
@@ -100,6 +113,7 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
 
   // pool_tasks.cpp
   void hand_out();
+  bool is_held();
   bool fill(Worker& worker, std::size_t most);
   void hand_out_special(Task& task);
   bool give(Worker& worker, TaskPointer task);
@@ -109,27 +123,39 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void begin_front(Worker& worker);
   void finish(Task& task);
   void give_up(Task& task, Error error);
+  void give_up_waiting(const Error& why);
   void retry_after_error(TaskPointer task);
   Result<void> put_aside(Task& task);
-  std::uint64_t effective_memory(const Task& task) const;
   /// Keeps the worker from beginning what it has from that place on; the first place that worked.
   std::size_t revoke(Worker& worker, std::size_t from);
   void revoke_unwanted(Worker& worker);
   bool steal();
-  void charge(Worker& worker, const Exit& exit);
+
+  // pool_deaths.cpp
+  std::uint64_t effective_memory(const Task& task) const;
+  /// False when no task is to blame.
+  bool charge(Worker& worker, const Exit& exit);
   void charge(TaskPointer task, Worker& worker, const Exit& exit);
   void poison(Task& task, const std::string& who);
+  struct FailedStart {
+    bool special;
+    std::string why;
+    bool killed_by_somebody = false;  ///< which says little about the next
+  };
+  void start_failed(const FailedStart& start);
 
   // pool_workers.cpp
   bool wants_worker();
   void keep_up_numbers();
   void start_one(bool special, std::uint64_t memory_limit);
   Result<void> start(Worker& worker);
-  void start_failed(const std::string& why);
   void began(Worker& worker);
   void greet(Worker& worker, Message& hello);
   void retire(Worker& worker);
+  void channel_ended(Worker& worker);
+  void unwatch(Worker& worker);
   void kill(Worker& worker, std::string why);
+  void expel(Worker& worker, std::string why);
   void ended(Worker& worker);
   void remove(Worker& worker);
   void recycle_if_due(Worker& worker);
@@ -137,6 +163,18 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   void pin_master();
   void log(const std::string& text) const;
   std::size_t living() const;
+  unsigned threads() const { return std::max(1u, options.threads_per_worker); }
+
+  /// Starts that failed in a row, without an answer between them: of the ordinary workers, or of
+  /// those for one task, which may have reasons of their own.
+  struct FailedStarts {
+    unsigned count = 0;
+    Deadline next{Clock::time_point::min()};
+  };
+  FailedStarts& failed_starts(bool special) { return special ? special_starts_ : starts_; }
+
+  /// For tasks shorter than this waking and sleeping cost as much as they do.
+  static constexpr double short_task_ns = 100e3;
 
   const RoleEntry worker_entry_;
   const pid_t owner_;
@@ -146,12 +184,13 @@ struct PoolState : std::enable_shared_from_this<PoolState> {
   Message scratch_;
   std::uint64_t serial_ = 0;
   std::uint64_t number_ = 0;
-  unsigned failed_starts_ = 0;  ///< in a row
-  Deadline next_start_{Clock::time_point::min()};
+  FailedStarts starts_;
+  FailedStarts special_starts_;
   double mean_ns_ = -1;              ///< of tasks lately; below zero: not known
   TaskEntry known_entry_ = nullptr;  ///< the last one asked for, and where it lies
   std::uint64_t known_offset_ = 0;
   unsigned steps_ = 0;
+  bool over_ = false;
   Clock::time_point began_ = Clock::now();
 };
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "os/poll.hpp"
+#include "pool/copies.hpp"
 #include "pool/pool_state.hpp"
 #include "process/executable.hpp"
 
@@ -19,23 +20,9 @@ constexpr std::size_t most_in_channel = 64 * 1024;
 /// How many tasks a worker has at once, by how long they take: enough that it need not wait for the
 /// master, and few enough that little has to be taken back from one that is slow.
 constexpr double tiny_task_ns = 20e3;
-constexpr double short_task_ns = 100e3;
 
 /// The weight of the newest in the mean of what tasks take.
 constexpr double news_weight = 0.05;
-
-Result<std::vector<Handle>> copies_of(const std::vector<Handle>& handles) {
-  std::vector<Handle> copies;
-  for (const Handle& handle : handles) {
-    if (handle.is_local()) {
-      return fail(ErrorKind::unsupported,
-                  {.cause = "an inproc channel cannot be handed to another process"});
-    }
-    copies.emplace_back(BULKHEAD_TRY(Fd::duplicate(handle.fd())), handle.kind(),
-                        handle.mechanism());
-  }
-  return copies;
-}
 
 }  // namespace
 
@@ -101,13 +88,20 @@ std::size_t PoolState::depth() const {
   return mean_ns_ > tiny_task_ns ? 8 : 64;
 }
 
+bool PoolState::is_held() {
+  const auto* special = schedule.special();
+  if (special != nullptr && (*special)->alone) return true;
+  return std::ranges::any_of(workers, [](const Worker& worker) {
+    return worker.special && worker.is_busy() && worker.open.front() && worker.open.front()->alone;
+  });
+}
+
 void PoolState::hand_out() {
   if (const auto* special = schedule.special(); special != nullptr) {
-    const bool alone = (*special)->alone;
     hand_out_special(**special);
-    if (alone) return;  // the others come to rest meanwhile
   }
   if (open_tasks == given_tasks) return;
+  if (is_held()) return;  // the others come to rest, and stay there until it has ended
   // One each, and then what they may have ahead.
   for (const std::size_t most : {std::size_t{1}, depth()}) {
     for (auto at = workers.begin(); at != workers.end();) {
@@ -159,7 +153,7 @@ bool PoolState::give(Worker& worker, TaskPointer task) {
   ++given_tasks;
   worker.open.push_back(std::move(task));
   if (worker.open.size() == 1) begin_front(worker);
-  if (!sent) kill(worker, "it closed its channel");
+  if (!sent) channel_ended(worker);
   return true;
 }
 
@@ -175,7 +169,7 @@ Result<void> PoolState::send(Worker& worker, Task& task) {
       BULKHEAD_TRY(worker.link().send(bytes, {}, os::no_wait));
     }
   } else {
-    auto handles = BULKHEAD_TRY(copies_of(task.request.handles));
+    auto handles = BULKHEAD_TRY(pool::copies_of(task.request.handles));
     if (task.large) {
       auto again = BULKHEAD_TRY(task.large->duplicate());
       handles.push_back(BULKHEAD_TRY(std::move(again).into_handle()));
@@ -199,25 +193,21 @@ void PoolState::begin_front(Worker& worker) {
 }
 
 bool PoolState::take_answers(Worker& worker) {
-  const auto serial = worker.serial;
   while (worker.stage == Worker::Stage::waking || worker.is_ready()) {
     auto got = worker.link().receive(scratch_, os::no_wait);
     if (got) {
       take_answer(worker, scratch_);
-      const bool stays =
-          !workers.empty() && std::ranges::find(workers, serial, &Worker::serial) != workers.end();
-      if (!stays) return false;
       continue;
     }
     if (got.error() == ErrorKind::empty) return true;
-    if (got.error() == ErrorKind::corrupt) ++statistics.answers_refused;
-    // Its channel has ended before it: a task closed every descriptor, or it is about to die.
-    if (!worker.state().settle()) {
-      kill(worker,
-           got.error() == ErrorKind::corrupt ? "it broke the protocol" : "it closed its channel");
-      return false;
+    if (got.error() == ErrorKind::corrupt) {
+      ++statistics.answers_refused;
+      expel(worker, "it broke the protocol");
+    } else if (worker.state().settle()) {
+      ended(worker);
+    } else {
+      channel_ended(worker);
     }
-    ended(worker);
     return false;
   }
   return true;
@@ -225,13 +215,14 @@ bool PoolState::take_answers(Worker& worker) {
 
 void PoolState::take_answer(Worker& worker, Message& message) {
   statistics.bytes_received += message.size();
-  if (worker.stage == Worker::Stage::waking) return greet(worker, message);
+  if (worker.status == nullptr) return greet(worker, message);
   const auto header = pool::read_header<AnswerHeader>(message.bytes());
   if (!header || header->ticket != worker.first_ticket || worker.open.empty() ||
       header->kind > AnswerHeader::declined ||
-      (header->kind == AnswerHeader::declined && !worker.revoking)) {
+      (header->kind == AnswerHeader::declined &&
+       (!worker.revoking || header->ticket < worker.declinable_from))) {
     ++statistics.answers_refused;
-    return kill(worker, "it answered what was not asked");
+    return expel(worker, "it answered what was not asked");
   }
   auto task = std::move(worker.open.front());
   worker.open.pop_front();
@@ -252,7 +243,7 @@ void PoolState::take_answer(Worker& worker, Message& message) {
     --given_tasks;
     ++statistics.attempts;
     ++task->attempts;
-    failed_starts_ = 0;
+    failed_starts(worker.special) = {};
     const auto took = static_cast<double>(std::min<std::uint64_t>(header->took_ns, 1u << 30));
     mean_ns_ = mean_ns_ < 0 ? took : mean_ns_ + news_weight * (took - mean_ns_);
     const bool error = header->kind == AnswerHeader::error;
@@ -293,6 +284,7 @@ std::size_t PoolState::revoke(Worker& worker, std::size_t from) {
   for (;;) {
     const std::uint64_t ticket = worker.first_ticket + from;
     if (ticket >= worker.next_ticket()) return worker.open.size();
+    if (!worker.revoking || ticket < worker.declinable_from) worker.declinable_from = ticket;
     worker.revoking = true;
     worker.orders->revoked_from = ticket;
     const std::uint64_t running = worker.status->running;
@@ -312,8 +304,7 @@ bool PoolState::steal() {
   const auto is_idle = [&](const Worker& worker) {
     return worker.takes_tasks() && !worker.is_busy();
   };
-  const bool held = schedule.special() != nullptr && (*schedule.special())->alone;
-  if (held || std::ranges::none_of(workers, is_idle)) return false;
+  if (is_held() || std::ranges::none_of(workers, is_idle)) return false;
   Worker* richest = nullptr;
   for (Worker& worker : workers) {
     if (!worker.takes_tasks() || worker.open.size() < 2) continue;
@@ -333,6 +324,23 @@ bool PoolState::steal() {
     any = true;
   }
   return any;
+}
+
+void PoolState::give_up_waiting(const Error& why) {
+  while (const auto* special = schedule.special()) give_up(**special, why);
+  while (const auto task = schedule.next(serial_ + 1)) give_up(*task, why);
+}
+
+void PoolState::abandon() {
+  const Error why = foreign_use();
+  for (Worker& worker : workers) {
+    for (const auto& task : worker.open) {
+      if (task && task->state != Task::State::ended) give_up(*task, why);
+    }
+    worker.open.clear();
+  }
+  given_tasks = 0;
+  give_up_waiting(why);
 }
 
 void PoolState::cancel(Task& task) {
@@ -357,6 +365,7 @@ void PoolState::cancel(Task& task) {
 }
 
 void PoolState::cancel_all() {
+  if (foreign()) return abandon();
   for (Worker& worker : workers) {
     // From behind, so that what waits is taken back before it can become the oldest.
     for (std::size_t i = worker.open.size(); i > 0; --i) {

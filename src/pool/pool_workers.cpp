@@ -2,13 +2,19 @@
 // Workers: started, greeted, retired, killed, and taken off the books.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <string>
 #include <unistd.h>
+#include <vector>
 
 #include <bulkhead/wire.hpp>
 
+#include "pool/copies.hpp"
 #include "pool/cpus.hpp"
 #include "pool/pool_state.hpp"
+#include "pool/topology.hpp"
+#include "process/environment.hpp"
 #include "process/executable.hpp"
 
 namespace bulkhead::detail {
@@ -16,11 +22,27 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// In a row and without any that succeeds; then what waits is told why.
-constexpr unsigned most_failed_starts = 5;
-constexpr std::chrono::milliseconds first_backoff{10};
 /// For a worker that was asked to leave, before it is killed.
 constexpr std::chrono::milliseconds time_to_leave{250};
+
+/// What numerical libraries go by. Without it each worker would start as many threads as there are
+/// CPUs. Who has set one of them in this process knows better.
+void tell_threads(std::vector<std::string>& environment, unsigned threads) {
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    const std::string begin = name + std::string("=");
+    const auto sets_it = [&](const std::string& entry) { return entry.starts_with(begin); };
+    if (std::ranges::any_of(environment, sets_it)) continue;
+    const char* ours = ::getenv(name);  // of no harm in a sandbox either
+    environment.push_back(begin + (ours != nullptr ? ours : std::to_string(threads)));
+  }
+}
+
+/// " (2 cores)" where they are fewer.
+std::string in_cores(unsigned cpus) {
+  const auto cores = pool::cores_of(pool::allowed_cpus()).size();
+  if (cores >= cpus) return "";
+  return " (" + std::to_string(cores) + (cores == 1 ? " core)" : " cores)");
+}
 
 std::uint64_t resident_bytes(pid_t pid) {
   std::ifstream file{"/proc/" + std::to_string(pid) + "/statm"};
@@ -30,32 +52,26 @@ std::uint64_t resident_bytes(pid_t pid) {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-Result<Arguments> copy_of(const Arguments& given) {
-  Arguments copy{.shape = given.shape, .bytes = given.bytes, .failure = given.failure};
-  for (const Handle& handle : given.handles) {
-    copy.handles.emplace_back(BULKHEAD_TRY(Fd::duplicate(handle.fd())), handle.kind(),
-                              handle.mechanism());
-  }
-  return copy;
-}
-
 }  // namespace
 
 PoolState::PoolState(RoleEntry worker, PoolOptions given)
     : options(std::move(given)), worker_entry_(worker), owner_(::getpid()) {
-  const unsigned threads = std::max(1u, options.threads_per_worker);
-  target = options.workers != 0 ? options.workers : std::max(1u, available_cpus() / threads);
+  target = options.workers != 0 ? options.workers : std::max(1u, available_cpus() / threads());
 }
 
 PoolState::~PoolState() { shut_down(); }
 
+Error PoolState::foreign_use() {
+  return {ErrorKind::invalid,
+          {.operation = "use",
+           .object = "pool",
+           .cause = "this process is a forked copy of the one that made it",
+           .remedy = "make one here"}};
+}
+
 Result<void> PoolState::open() {
-  if (foreign()) {
-    return fail(ErrorKind::invalid,
-                {.operation = "use",
-                 .object = "pool",
-                 .cause = "this process is a forked copy of the one that made it"});
-  }
+  if (foreign()) return fail(foreign_use());
+  if (over_) return fail(ErrorKind::closed, {.operation = "use", .object = "pool"});
   broken.reset();
   if (events) return {};
   if (process::origin() == nullptr) {
@@ -73,21 +89,23 @@ Result<void> PoolState::open() {
 
 void PoolState::warn_of_numbers() {
   const unsigned cpus = available_cpus();
-  const unsigned threads = std::max(1u, options.threads_per_worker);
-  if (target * threads <= cpus) return;
-  log(std::to_string(target) + " workers of " + std::to_string(threads) +
-      (threads == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) +
-      " CPUs that this process may use: they will wait for each other");
+  if (target * threads() <= cpus) return;
+  log(std::to_string(target) + " workers of " + std::to_string(threads()) +
+      (threads() == 1 ? " thread" : " threads") + " on " + std::to_string(cpus) + " CPUs" +
+      in_cores(cpus) + " that this process may use: they will wait for each other");
 }
 
 void PoolState::pin_master() {
-  auto cpus = pool::allowed_cpus();
+  const auto cpus = pool::allowed_cpus();
   if (cpus.size() < 2) {
     return log("the master cannot have a CPU of its own: there is one in all");
   }
+  const auto cores = pool::cores_of(cpus);
+  if (cores.size() == 1) log("the master shares its core with a worker: there is one in all");
+  auto places = pool::split(cores);
   master_cpus_ = cpus;
-  worker_cpus_.assign(cpus.begin() + 1, cpus.end());
-  if (auto pinned = pool::pin(0, {cpus.front()}); !pinned) log(pinned.error().sentence());
+  worker_cpus_ = std::move(places.workers);
+  if (auto pinned = pool::pin(0, {places.master}); !pinned) log(pinned.error().sentence());
 }
 
 void PoolState::log(const std::string& text) const {
@@ -111,7 +129,7 @@ void PoolState::keep_up_numbers() {
 }
 
 void PoolState::start_one(bool special, std::uint64_t memory_limit) {
-  if (broken || !next_start_.expired()) return;
+  if (broken || !failed_starts(special).next.expired()) return;
   Worker& worker = workers.emplace_back();
   worker.serial = ++serial_;
   worker.special = special;
@@ -119,7 +137,7 @@ void PoolState::start_one(bool special, std::uint64_t memory_limit) {
   auto started = start(worker);
   if (started) return;
   workers.pop_back();
-  start_failed(started.error().sentence());
+  start_failed({.special = special, .why = started.error().sentence()});
 }
 
 Result<void> PoolState::start(Worker& worker) {
@@ -129,6 +147,7 @@ Result<void> PoolState::start(Worker& worker) {
     worker.orders->initializer =
         BULKHEAD_TRY(process::offset_of(pool::as_role(options.initializer.entry)));
   }
+  worker.orders->threads = threads();
   BULKHEAD_TRY(orders.publish());
   SpawnOptions spawn{.name = options.name,
                      .sandbox = options.sandbox,
@@ -138,7 +157,12 @@ Result<void> PoolState::start(Worker& worker) {
   spawn.trust = options.sandbox.confines() ? Trust::untrusted : Trust::equal;
   const auto limit = worker.memory_limit != 0 ? worker.memory_limit : options.memory_limit;
   if (limit != 0) spawn.sandbox.limits.memory_bytes = limit;
-  spawn.arguments = BULKHEAD_TRY(copy_of(options.initializer.arguments));
+  spawn.environment = process::entries_for(spawn);
+  tell_threads(*spawn.environment, threads());
+  const auto& given = options.initializer.arguments;
+  spawn.arguments = {.shape = given.shape,
+                     .bytes = given.bytes,
+                     .handles = BULKHEAD_TRY(pool::copies_of(given.handles))};
   spawn.regions.add("orders", BULKHEAD_TRY(orders.duplicate()));
   worker.orders_page = std::move(orders);
   auto starting = process::Starting::begin(worker_entry_, options.name, spawn);
@@ -151,34 +175,17 @@ Result<void> PoolState::start(Worker& worker) {
   return events->add(worker.starting->answer(), worker.serial);
 }
 
-void PoolState::start_failed(const std::string& why) {
-  log("a worker could not start: " + why);
-  const auto times = std::min(failed_starts_++, 6u);
-  next_start_ = Deadline{first_backoff * (1 << times)};
-  // Those that are on their way may fail for the same reason.
-  if (failed_starts_ < most_failed_starts || std::ranges::any_of(workers, &Worker::is_ready)) {
-    return;
-  }
-  broken = Error{ErrorKind::exhausted,
-                 {.operation = "start",
-                  .object = "workers of the pool",
-                  .cause = "none of the last " + std::to_string(failed_starts_) +
-                           " could start; the last: " + why}};
-  failed_starts_ = 0;
-  next_start_ = Deadline{Clock::time_point::min()};
-  const auto fail_task = [&](Task& task) { give_up(task, *broken); };
-  while (const auto* special = schedule.special()) fail_task(**special);
-  while (const auto task = schedule.next(serial_ + 1)) fail_task(*task);
-}
-
 void PoolState::began(Worker& worker) {
   const FdView answer = worker.starting->answer();
   auto made = worker.starting->finish();
   if (!made && made.error() == ErrorKind::empty) return;
   if (!made) {
     const std::string why = process::spawn_failure(made.error(), options.name).sentence();
+    const Exit* exit = made.error().exit();
+    const bool killed = exit != nullptr && exit->detail == to_string(Exit::killed(SIGKILL));
+    const bool special = worker.special;
     remove(worker);
-    return start_failed(why);
+    return start_failed({.special = special, .why = why, .killed_by_somebody = killed});
   }
   events->remove(answer);
   worker.process = *std::move(made);
@@ -231,11 +238,24 @@ void PoolState::retire(Worker& worker) {
   worker.last_serial = serial_;
   worker.stage = Worker::Stage::leaving;
   worker.leave_until = Deadline{time_to_leave};
-  if (worker.watched) {
-    if (auto readable = worker.link().readable()) events->remove(*readable);
-    worker.watched = false;
-  }
+  unwatch(worker);
   worker.process->channel().close();
+}
+
+void PoolState::channel_ended(Worker& worker) {
+  if (!worker.lives()) return;
+  worker.last_serial = serial_;
+  worker.stage = Worker::Stage::ending;
+  worker.front_until = worker.cancel_until = never;
+  worker.leave_until = Deadline{time_to_leave};
+  unwatch(worker);
+}
+
+void PoolState::unwatch(Worker& worker) {
+  // No readable channel of a dead one may keep the Events from sleeping.
+  if (!worker.watched) return;
+  if (auto readable = worker.link().readable()) events->remove(*readable);
+  worker.watched = false;
 }
 
 void PoolState::kill(Worker& worker, std::string why) {
@@ -246,18 +266,28 @@ void PoolState::kill(Worker& worker, std::string why) {
   worker.killed_by_us = true;
   ++statistics.workers_killed;
   log(worker.process->who() + " is killed: " + why);
-  // No readable channel of a dead one may keep the Events from sleeping.
-  if (worker.watched) {
-    if (auto readable = worker.link().readable()) events->remove(*readable);
-    worker.watched = false;
-  }
+  unwatch(worker);
   worker.state().begin_kill(worker.at_time_limit ? std::move(why) : std::string{});
+}
+
+void PoolState::expel(Worker& worker, std::string why) {
+  worker.at_fault = true;
+  kill(worker, std::move(why));
 }
 
 void PoolState::ended(Worker& worker) {
   // What it had answered before it died counts; from one that we killed nothing does any more.
-  while (worker.is_ready() && worker.link().receive(scratch_, os::no_wait)) {
+  // A greeting may tell why it could not begin.
+  const auto may_speak = [&] {
+    return worker.stage == Worker::Stage::waking || worker.is_ready() ||
+           worker.stage == Worker::Stage::ending;
+  };
+  while (may_speak() && worker.link().receive(scratch_, os::no_wait)) {
     take_answer(worker, scratch_);
+  }
+  while (worker.stage == Worker::Stage::dying && worker.status != nullptr &&
+         worker.link().receive(scratch_, os::no_wait)) {
+    ++statistics.answers_refused;
   }
   auto settled = worker.state().settle();
   if (!settled) return;
@@ -272,24 +302,31 @@ void PoolState::ended(Worker& worker) {
   }
   const bool never_greeted = worker.status == nullptr;
   const std::string why = worker.failure.empty() ? to_string(exit) : worker.failure;
-  charge(worker, exit);
+  const bool special = worker.special;
+  const bool killed =
+      exit.cause == Exit::Cause::signal && exit.signal == SIGKILL && !worker.killed_by_us;
+  const bool charged = charge(worker, exit);
+  // One that did nothing and has nobody to blame is as good as one that did not start.
+  const bool in_vain =
+      !charged && worker.answered == 0 && (!worker.killed_by_us || worker.at_fault);
   remove(worker);
-  if (never_greeted) start_failed(why);
+  if (never_greeted || in_vain) {
+    start_failed({.special = special, .why = why, .killed_by_somebody = killed});
+  }
 }
 
 void PoolState::remove(Worker& worker) {
   if (worker.starting) events->remove(worker.starting->answer());
   if (worker.process) {
     events->remove(worker.process->pidfd());
-    if (worker.watched) {
-      if (auto readable = worker.link().readable()) events->remove(*readable);
-    }
+    unwatch(worker);
   }
   workers.remove_if([&](const Worker& each) { return &each == &worker; });
 }
 
 void PoolState::shut_down() {
   if (foreign()) return;
+  over_ = true;
   cancel_all();
   for (Worker& worker : workers) {
     if (!worker.process) continue;

@@ -62,7 +62,9 @@ ProgressTeller::ProgressTeller(ProgressCallback callback, std::optional<std::siz
     : callback_(std::move(callback)), total_(total) {}
 
 void ProgressTeller::tell(const PoolState& pool, std::size_t done, std::size_t failed, bool last) {
-  if (!callback_) return;
+  if (!callback_ || told_last_) return;
+  last = last || (total_ && done >= *total_);
+  told_last_ = last;
   const auto now = Deadline::Clock::now();
   if (!last && now < next_) return;
   next_ = now + between_tellings;

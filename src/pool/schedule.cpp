@@ -63,6 +63,16 @@ bool Schedule::has_next(std::uint64_t worker_serial) {
   return first_queue() != nullptr;
 }
 
+TaskPointer Schedule::take_retry_beyond(std::uint64_t worker_serial) {
+  std::erase_if(retries_, is_gone);
+  const auto found = std::ranges::find_if(
+      retries_, [&](const TaskPointer& task) { return task->after_worker >= worker_serial; });
+  if (found == retries_.end()) return nullptr;
+  auto task = std::move(*found);
+  retries_.erase(found);
+  return task;
+}
+
 const TaskPointer* Schedule::special() {
   while (!special_.empty() && is_gone(special_.front())) special_.pop_front();
   return special_.empty() ? nullptr : &special_.front();

@@ -29,6 +29,8 @@ class Schedule {
   /// that are young enough.
   TaskPointer next(std::uint64_t worker_serial);
   bool has_next(std::uint64_t worker_serial);
+  /// An attempt that waits for a worker later than `worker_serial`; null without one.
+  TaskPointer take_retry_beyond(std::uint64_t worker_serial);
 
   /// One that needs a worker of its own: for its memory limit, or to run alone. Null without one.
   const TaskPointer* special();

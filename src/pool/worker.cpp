@@ -144,4 +144,9 @@ bool this_task::cancelled() noexcept {
 
 unsigned this_task::attempt() noexcept { return pool::current.attempt; }
 
+unsigned this_task::threads() noexcept {
+  const auto* orders = pool::current.orders;
+  return orders != nullptr ? static_cast<unsigned>(orders->threads) : 1;
+}
+
 }  // namespace bulkhead

@@ -6,6 +6,8 @@
 //   starting -> waking   its role begins
 //   waking -> ready      its Hello arrived, and its initializer went well
 //   ready -> leaving     recycled, or another with other limits is needed: its channel is closed
+//   waking, ready -> ending   its channel has ended: most likely it has died, and the kernel is about
+//                        to say so and how; if not, it is killed
 //   any -> dying         the master kills it
 //   any -> gone          the kernel says that it ended; then it leaves the books
 #pragma once
@@ -26,7 +28,7 @@
 namespace bulkhead::pool {
 
 struct Worker {
-  enum class Stage : std::uint8_t { starting, waking, ready, leaving, dying };
+  enum class Stage : std::uint8_t { starting, waking, ready, leaving, ending, dying };
 
   Stage stage = Stage::starting;
   std::uint64_t serial = 0;  ///< in the order of starting
@@ -38,6 +40,7 @@ struct Worker {
   bool special = false;            ///< for one task that needs a worker of its own
   bool last_tasks = false;         ///< it gets no more, and is recycled when it has answered
   bool killed_by_us = false;
+  bool at_fault = false;       ///< killed for what it did as a worker, not for a task of its
   bool at_time_limit = false;  ///< killed for what its oldest task took
 
   std::optional<process::Starting> starting;
@@ -53,6 +56,7 @@ struct Worker {
   std::deque<TaskPointer> open;
   std::uint64_t first_ticket = 1;  ///< of open.front(), or of the next to be sent
   bool revoking = false;  ///< what was sent last will be declined; until then it gets no more
+  std::uint64_t declinable_from = 0;  ///< while revoking: the first ticket that ever was revoked
   std::uint64_t answered = 0;
   Deadline front_until = never;   ///< of the oldest open task, when it has a time limit
   Deadline cancel_until = never;  ///< the oldest open task was cancelled and is to heed it
@@ -60,7 +64,9 @@ struct Worker {
 
   bool is_ready() const noexcept { return stage == Stage::ready; }
   bool is_busy() const noexcept { return !open.empty(); }
-  bool lives() const noexcept { return stage != Stage::dying && stage != Stage::leaving; }
+  bool lives() const noexcept {
+    return stage == Stage::starting || stage == Stage::waking || is_ready();
+  }
   transport::Link& link() { return *detail::ChannelState::of(process->channel()).link; }
   detail::ProcessState& state() { return *detail::ProcessState::share(*process); }
   std::uint64_t next_ticket() const noexcept { return first_ticket + open.size(); }

@@ -25,14 +25,18 @@ Environment::Environment(std::vector<std::string> entries) : entries_(std::move(
   pointers_.push_back(nullptr);
 }
 
-Environment environment_for(const SpawnOptions& options) {
-  if (options.environment) return Environment{*options.environment};
+std::vector<std::string> entries_for(const SpawnOptions& options) {
+  if (options.environment) return *options.environment;
   const bool confined = options.sandbox.confines();
   std::vector<std::string> entries;
   for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
     if (!confined || is_harmless(*entry)) entries.emplace_back(*entry);
   }
-  return Environment{std::move(entries)};
+  return entries;
+}
+
+Environment environment_for(const SpawnOptions& options) {
+  return Environment{entries_for(options)};
 }
 
 bool waits_for_debugger(std::string_view role, std::string_view name) {

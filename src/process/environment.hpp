@@ -22,6 +22,9 @@ class Environment {
   std::vector<std::string> entries_;
   std::vector<const char*> pointers_;
 };
+/// The entries that the child is to have: those asked for, else ours, of which a sandboxed one gets
+/// what is harmless.
+std::vector<std::string> entries_for(const SpawnOptions& options);
 Environment environment_for(const SpawnOptions& options);
 
 /// BULKHEAD_DEBUG=role[,role] names it, as a role or as it is called here.

@@ -20,6 +20,7 @@
 #include "transport/fifo_frame.hpp"
 #include "transport/fifo_place.hpp"
 #include "transport/mechanism.hpp"
+#include "transport/wrong_peer.hpp"
 
 namespace bulkhead::transport {
 namespace {
@@ -31,10 +32,6 @@ constexpr std::size_t buffer_bytes = 64 * 1024;
 
 /// TRUST: so many half messages are kept at once, of writers that live.
 constexpr std::size_t most_partial = 1024;
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"a writer broke the protocol: "} + cause});
-}
 
 /// The FIFO, between the listener and the one channel that it has at a time.
 struct Mouth {

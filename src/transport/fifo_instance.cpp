@@ -188,9 +188,11 @@ class InstanceAcceptor final : public Acceptor {
       if (BULKHEAD_TRY(next_request())) {
         auto link = take_in();
         if (link || link.error() == ErrorKind::exhausted) return link;
-        continue;
+        if (deadline == no_wait || !deadline.expired()) continue;
       }
       if (deadline == no_wait) return fail(ErrorKind::empty);
+      // Requests that come to nothing, and what is none, may go on coming for ever.
+      if (deadline.expired()) return fail(ErrorKind::timed_out);
       if (BULKHEAD_TRY(os::poll_one(ready_, POLLIN, deadline)) == 0) {
         return fail(ErrorKind::timed_out);
       }
@@ -211,9 +213,9 @@ class InstanceAcceptor final : public Acceptor {
 
  private:
   /// True when there is a whole one. TRUST: what is none is passed over byte by byte until one
-  /// begins.
+  /// begins, or until as much was looked at as a FIFO holds.
   Result<bool> next_request() {
-    for (;;) {
+    for (int looked_at = 0; looked_at < 64 * 1024; ++looked_at) {
       if (have_ == sizeof request_) {
         const Request likely;
         if (std::memcmp(request_, &likely, offsetof(Request, pid)) == 0) return true;
@@ -226,6 +228,7 @@ class InstanceAcceptor final : public Acceptor {
       if (got <= 0) return false;
       have_ += static_cast<std::size_t>(got);
     }
+    return false;
   }
 
   void drop(std::size_t bytes) noexcept {

@@ -151,6 +151,20 @@ TEST_F(named_pipe, serves_the_honest_among_requests_that_lie) {
   EXPECT_EQ(listener.try_accept().error().kind(), ErrorKind::empty);
 }
 
+TEST_F(named_pipe, that_is_flooded_with_what_is_no_request_does_not_stop_a_deadline) {
+  auto listener = or_throw(listen(at_));
+  const Fd raw = Fd::adopt(::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  const Request nobody;
+  const std::string noise(4096, 'n');
+  std::jthread flood{[&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (::write(raw.native(), &nobody, sizeof nobody) < 0) std::this_thread::yield();
+      if (::write(raw.native(), noise.data(), noise.size()) < 0) std::this_thread::yield();
+    }
+  }};
+  EXPECT_EQ(listener.accept(100ms).error().kind(), ErrorKind::timed_out);
+}
+
 TEST_F(named_pipe, tells_a_waiting_client_that_the_server_died) {
   int ready[2];
   ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);

@@ -51,10 +51,13 @@ std::unexpected<Error> nobody_listens() {
        .remedy = "start the one that does, as the same user and in the same IPC namespace"});
 }
 
+/// No queue is deeper (mq_overview(7)): more than what lies in one is not looked at at a time.
+constexpr int most_depth = 65'536;
+
 /// The next request in the queue; nothing when there is none. What is none is passed over.
 std::optional<Request> next_request(FdView meeting) {
   std::array<char, request_unit> unit;
-  for (;;) {
+  for (int looked_at = 0; looked_at < most_depth; ++looked_at) {
     const auto size = ::mq_receive(meeting.native(), unit.data(), unit.size(), nullptr);
     if (size < 0) return std::nullopt;
     Request request;
@@ -66,10 +69,15 @@ std::optional<Request> next_request(FdView meeting) {
       return request;
     }
   }
+  return std::nullopt;
 }
 
 void turn_away_all(FdView meeting) noexcept {
-  while (const auto request = next_request(meeting)) Names::unlink(*request);
+  for (int turned = 0; turned < most_depth; ++turned) {
+    const auto request = next_request(meeting);
+    if (!request) return;
+    Names::unlink(*request);
+  }
 }
 
 std::uint64_t number_of(const Request& request) {
@@ -164,6 +172,9 @@ class OpenVisit final : public Visit {
   bool made_ = false;
 };
 
+/// Clients that make their queues at a time; the requests of others stay in the queue.
+constexpr std::size_t most_asked = 1024;
+
 class QueueAcceptor final : public Acceptor {
  public:
   QueueAcceptor(std::string name, Fd meeting, Fd bell, Fd ready, os::NameLock lock,
@@ -182,12 +193,18 @@ class QueueAcceptor final : public Acceptor {
       std::array<std::byte, 1024> rings;
       while (::read(bell_.native(), rings.data(), rings.size()) > 0) {
       }
-      while (const auto request = next_request(meeting_)) asked_.push_back(*request);
+      while (asked_.size() < most_asked) {
+        const auto request = next_request(meeting_);
+        if (!request) break;
+        asked_.push_back(*request);
+      }
       auto link = welcome_one();
       if (!link)
         set_mark(meeting_, Mark{});  // others may be there as well: who polls is to come back
       if (!link || *link) return link;
       if (deadline == no_wait) return fail(ErrorKind::empty);
+      // Requests that come to nothing may go on coming for ever.
+      if (deadline.expired()) return fail(ErrorKind::timed_out);
       if (BULKHEAD_TRY(os::poll_one(ready_, POLLIN, deadline)) == 0) {
         return fail(ErrorKind::timed_out);
       }
@@ -369,8 +386,9 @@ Result<std::unique_ptr<Visit>> Visit::ask(const std::string& address, Deadline d
   Request request;
   if (options.direction != Direction::receive) request.queues |= client_sends;
   if (options.direction != Direction::send) request.queues |= client_receives;
-  if (::getrandom(request.random.data(), request.random.size(), 0) !=
-      static_cast<ssize_t>(request.random.size())) {
+  const auto got =
+      os::retry_eintr([&] { return ::getrandom(request.random.data(), request.random.size(), 0); });
+  if (got != static_cast<ssize_t>(request.random.size())) {
     return os::failed("get", "random bytes");
   }
   auto visit = std::make_unique<OpenVisit>(std::move(meeting), watcher, request);

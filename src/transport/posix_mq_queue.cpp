@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/file_lock.hpp"
 #include "os/syscall.hpp"
 #include "transport/link.hpp"
 #include "transport/queue_frame.hpp"
@@ -100,15 +101,6 @@ bool leaves_some(const Size& size) {
       try_create("/" + *name, Side::sender, {std::min(4 * size.unit, largest), size.depth}));
   if (probe) ::mq_unlink(("/" + *name).c_str());
   return static_cast<bool>(probe);
-}
-
-struct flock lock_of(short type, std::uint64_t byte) {
-  struct flock lock{};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = static_cast<off_t>(byte);
-  lock.l_len = 1;
-  return lock;
 }
 
 unsigned byte_of(Side side) { return side == Side::sender ? 0 : 1; }
@@ -233,32 +225,32 @@ bool has_mark(FdView queue, Mark mark) noexcept {
 }
 
 void hold_side(FdView queue, Side side) noexcept {
-  struct flock lock = lock_of(lock_type(side), byte_of(side));
+  struct flock lock = os::lock_of_byte(lock_type(side), byte_of(side));
   ::fcntl(queue.native(), F_OFD_SETLK, &lock);
 }
 
 bool is_held(FdView queue, Side side) noexcept {
-  struct flock lock = lock_of(F_WRLCK, byte_of(side));
+  struct flock lock = os::lock_of_byte(F_WRLCK, byte_of(side));
   return ::fcntl(queue.native(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 void hold_number(FdView queue, std::uint64_t number) noexcept {
-  struct flock lock = lock_of(F_WRLCK, byte_of_number(number));
+  struct flock lock = os::lock_of_byte(F_WRLCK, byte_of_number(number));
   ::fcntl(queue.native(), F_OFD_SETLK, &lock);
 }
 
 bool is_number_held(FdView queue, std::uint64_t number) noexcept {
-  struct flock lock = lock_of(F_WRLCK, byte_of_number(number));
+  struct flock lock = os::lock_of_byte(F_WRLCK, byte_of_number(number));
   return ::fcntl(queue.native(), F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
 void hold_for_process(FdView queue, Side side) noexcept {
-  struct flock lock = lock_of(lock_type(side), of_process + byte_of(side));
+  struct flock lock = os::lock_of_byte(lock_type(side), of_process + byte_of(side));
   ::fcntl(queue.native(), F_SETLK, &lock);
 }
 
 pid_t process_holding(FdView queue, Side side) noexcept {
-  struct flock lock = lock_of(F_WRLCK, of_process + byte_of(side));
+  struct flock lock = os::lock_of_byte(F_WRLCK, of_process + byte_of(side));
   if (::fcntl(queue.native(), F_GETLK, &lock) != 0) return 0;
   if (lock.l_type != F_UNLCK) return std::max<pid_t>(lock.l_pid, 0);
   // A process is not told of its own locks.

@@ -142,6 +142,21 @@ TEST(posix_mq, passes_over_whatever_lies_in_a_listeners_queue) {
   EXPECT_EQ(or_throw(server.receive(5s)).text(), "through all that");
 }
 
+TEST(posix_mq, listener_that_is_flooded_keeps_its_deadline) {
+  const std::string name = queue_name("flood");
+  auto listener = or_throw(bulkhead::listen("mq://" + name));
+  const Fd raw = Fd::adopt(::mq_open(name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  Request leads_nowhere;
+  leads_nowhere.queues = posix_mq::client_sends;
+  std::jthread flood{[&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      const bool whole = put_raw(raw, &leads_nowhere, sizeof leads_nowhere);
+      if (!whole || !put_raw(raw, "junk", 4)) std::this_thread::yield();
+    }
+  }};
+  EXPECT_EQ(listener.accept(100ms).error().kind(), ErrorKind::timed_out);
+}
+
 TEST(posix_mq, calls_a_peer_that_breaks_the_protocol_corrupt) {
   const std::string name = queue_name("liar");
   auto listener = or_throw(bulkhead::listen("mq://" + name));

@@ -5,24 +5,14 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/wrong_peer.hpp"
+
 namespace bulkhead::transport {
 namespace {
 
 using queue_frame::EntrySize;
 using queue_frame::Header;
 using queue_frame::Type;
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
-}
-
-std::unexpected<Error> other_version(unsigned version) {
-  return fail(
-      ErrorKind::incompatible,
-      {.cause = "the peer speaks version " + std::to_string(version) +
-                " of this protocol, this process version " + std::to_string(Header{}.version),
-       .remedy = "build both with the same version of Bulkhead"});
-}
 
 }  // namespace
 
@@ -90,7 +80,7 @@ Result<QueueReader::Step> QueueReader::begin(Bytes unit, unsigned priority, Mess
   Header header;
   if (unit.size() < sizeof header) return lie("a unit without a header");
   std::memcpy(&header, unit.data(), sizeof header);
-  if (header.version != Header{}.version) return other_version(header.version);
+  if (header.version != Header{}.version) return other_version(header.version, Header{}.version);
   const Bytes content = unit.subspan(sizeof header);
   if (header.type == static_cast<std::uint8_t>(Type::batch)) {
     if (priority != 0 || header.size != content.size()) return lie("a batch that is none");

@@ -7,6 +7,7 @@
 
 #include "os/syscall.hpp"
 #include "transport/stream_link.hpp"
+#include "transport/wrong_peer.hpp"
 
 namespace bulkhead::transport {
 
@@ -23,10 +24,6 @@ constexpr std::size_t kept_memory = 1 << 20;
 constexpr std::size_t around = sizeof(Header) + sizeof(Verdict);
 
 iovec part(void* data, std::size_t size) { return {data, size}; }
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
-}
 
 }  // namespace
 
@@ -178,10 +175,7 @@ Result<void> StreamLink::take_hello(Bytes payload) {
   const auto version = stream_frame::little(theirs.version);
   const auto ours = stream_frame::little(Hello{}.version);
   if (version != ours) {
-    return fail(ErrorKind::incompatible,
-                {.cause = "the peer speaks version " + std::to_string(version) +
-                          " of this protocol, this process version " + std::to_string(ours),
-                 .remedy = "build both with the same version of Bulkhead"});
+    return other_version(version, ours);
   }
   if (payload.size() != sizeof theirs) return lie("a hello of the wrong size");
   greeted_ = true;

@@ -19,6 +19,7 @@
 #include "transport/sysv_mq_queue.hpp"
 #include "transport/unix_frame.hpp"
 #include "transport/unix_meeting.hpp"
+#include "transport/wrong_peer.hpp"
 
 namespace bulkhead::transport {
 namespace sysv_mq {
@@ -31,10 +32,6 @@ constexpr long types = Message::most_priority + 1;
 /// A hello, or the name of a record.
 constexpr std::size_t longest_payload = 64;
 static_assert(longest_payload >= sizeof(Hello));
-
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
-}
 
 Result<void> send_packet(FdView socket, std::uint8_t type, Bytes payload,
                          std::span<const int> fds = {}) {
@@ -144,6 +141,8 @@ class SysvMqLink final : public QueueLink {
   std::optional<os::NameRecord> record_;
   std::optional<os::NameRecord> inherited_;
   Announcement announced_;
+  unsigned announcements_ = 0;
+  bool has_role_ = false;
   std::optional<Error> end_;
   bool said_closed_ = false;
   std::atomic<bool> has_end_{false};
@@ -273,12 +272,15 @@ void SysvMqLink::clean_up_after_peer() noexcept {
 
 Result<void> SysvMqLink::take_packet(std::uint8_t type, Bytes payload, std::vector<Fd> fds) {
   if (type == role_packet && payload.size() == 1 && !bound_) {
+    if (std::exchange(has_role_, true)) return lie("a second direction");
     direction_ = payload[0] == std::byte{1}   ? Direction::send
                  : payload[0] == std::byte{2} ? Direction::receive
                                               : Direction::both;
     return {};
   }
   if (type == announcement_packet && payload.size() == sizeof announced_) {
+    // Each costs us nothing, but reading them must end.
+    if (++announcements_ > most_keys_tried) return lie("more queues than anybody tries to make");
     std::memcpy(&announced_, payload.data(), sizeof announced_);
     return {};
   }
@@ -301,11 +303,7 @@ Result<void> SysvMqLink::take_hello(Bytes payload, std::vector<Fd> fds) {
   std::memcpy(static_cast<void*>(&theirs), payload.data(), sizeof theirs);
   if (theirs.magic != Hello{}.magic) return lie("the hello of something else");
   if (theirs.version != Hello{}.version) {
-    return fail(
-        ErrorKind::incompatible,
-        {.cause = "the peer speaks version " + std::to_string(theirs.version) +
-                  " of this protocol, this process version " + std::to_string(Hello{}.version),
-         .remedy = "build both with the same version of Bulkhead"});
+    return other_version(theirs.version, Hello{}.version);
   }
   if (theirs.unit != size_by_limits().unit) {
     return fail(ErrorKind::incompatible,
@@ -530,19 +528,6 @@ Result<Handle> SysvMqLink::detach() {
                 static_cast<std::uint8_t>(Mechanism::sysv_mq)};
 }
 
-bool is_packet_socket(FdView socket) {
-  int domain = 0;
-  int type = 0;
-  socklen_t size = sizeof domain;
-  if (::getsockopt(socket.native(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
-  size = sizeof type;
-  if (::getsockopt(socket.native(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
-  sockaddr_storage peer{};
-  size = sizeof peer;
-  return domain == AF_UNIX && type == SOCK_SEQPACKET &&
-         ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) == 0;
-}
-
 Result<LinkPair> make_pair(const ChannelOptions& options) {
   auto [first, second] = BULKHEAD_TRY(os::socket_pair());
   ChannelOptions other = options;
@@ -567,7 +552,7 @@ Result<std::unique_ptr<Link>> adopt_socket(Fd socket, const ChannelOptions& opti
   if (::msgctl(0, IPC_INFO, reinterpret_cast<msqid_ds*>(&limits)) < 0 && errno == EPERM) {
     BULKHEAD_TRY(check_fits_sandbox(Mechanism::sysv_mq));
   }
-  if (!is_packet_socket(socket)) {
+  if (!os::is_packet_socket(socket) || !os::is_connected(socket)) {
     return fail(ErrorKind::invalid, {.operation = "adopt",
                                      .object = "descriptor",
                                      .cause = "it is not the socket of a sysv channel"});

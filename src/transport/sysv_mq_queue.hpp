@@ -29,6 +29,9 @@ struct Size {
 };
 Size size_by_limits();
 
+/// Of 2^31 there are at most some ten thousand taken: nobody who means well needs as many.
+inline constexpr unsigned most_keys_tried = 16;
+
 /// `exhausted` with the limit that is in the way. Gives the key to `announce` before it is made.
 template <class Announce> Result<Queue> create_queue(Announce&& announce);
 Result<key_t> random_key();
@@ -54,11 +57,14 @@ Result<bool> is_claimed(key_t key);
 Result<key_t> key_of(std::string name);
 
 template <class Announce> Result<Queue> create_queue(Announce&& announce) {
-  for (;;) {
+  for (unsigned tries = 0; tries < most_keys_tried; ++tries) {
     const key_t key = BULKHEAD_TRY(random_key());
     BULKHEAD_TRY(announce(key));
     if (const auto made = BULKHEAD_TRY(try_create(key))) return *made;
   }
+  return fail(ErrorKind::exhausted, {.operation = "make",
+                                     .object = "message queue",
+                                     .cause = "every key that was tried is taken"});
 }
 
 }  // namespace bulkhead::transport::sysv_mq

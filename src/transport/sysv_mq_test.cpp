@@ -22,6 +22,7 @@
 #include "os/socket.hpp"
 #include "support/census.hpp"
 #include "support/children.hpp"
+#include "transport/sysv_mq.hpp"
 #include "transport/sysv_mq_queue.hpp"
 #include "transport/unix_frame.hpp"
 
@@ -191,6 +192,24 @@ TEST(sysv_mq, calls_a_peer_that_breaks_the_protocol_corrupt) {
     ASSERT_FALSE(got);
     EXPECT_EQ(got.error().kind(), ErrorKind::corrupt) << got.error().sentence();
   }
+}
+
+TEST(sysv_mq, reads_no_more_announcements_than_keys_are_tried) {
+  const auto mechanism = static_cast<std::uint8_t>(Mechanism::sysv_mq);
+  auto [liar, ours] = or_throw(os::socket_pair());
+  auto channel = or_throw(Channel::from_handle(
+      Handle{std::move(ours), Handle::Kind::channel, mechanism}, Trust::untrusted));
+  const sysv_mq::Announcement announcement{.key = own_key(9), .pid = ::getpid()};
+  const unix_frame::Header header{
+      .type = sysv_mq::announcement_packet, .handles = 0, .payload = sizeof announcement};
+  std::string packet{reinterpret_cast<const char*>(&header), sizeof header};
+  packet.append(reinterpret_cast<const char*>(&announcement), sizeof announcement);
+  for (unsigned i = 0; i < sysv_mq::most_keys_tried; ++i) {
+    ASSERT_TRUE(os::send_packet(liar, as_bytes(packet)));
+  }
+  EXPECT_EQ(channel.try_receive().error().kind(), ErrorKind::empty);
+  ASSERT_TRUE(os::send_packet(liar, as_bytes(packet)));
+  EXPECT_EQ(channel.try_receive().error().kind(), ErrorKind::corrupt);
 }
 
 TEST(sysv_mq, is_not_for_other_users) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "os/inet_owner.hpp"
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/parameters.hpp"
 #include "transport/tcp_reconnect.hpp"

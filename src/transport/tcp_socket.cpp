@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "os/inet.hpp"
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/mechanism.hpp"
 #include "transport/stream_link.hpp"
@@ -149,7 +150,7 @@ ssize_t TcpLink::write_some(FdView out, std::span<const iovec> parts) noexcept {
 /// Room for the close frame, and for what fills up a frame that was given up. The kernel gives no
 /// more than net.core.wmem_max: of that a part was left for this.
 bool TcpLink::close_aside() noexcept {
-  const int bytes = os::socket_option(in(), SOL_SOCKET, SO_SNDBUF) / 2 + last_room;
+  const int bytes = os::send_buffer(in()) / 2 + last_room;
   return ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes) == 0;
 }
 
@@ -167,10 +168,10 @@ std::size_t TcpLink::prepare(const ChannelOptions& options) noexcept {
   ::setsockopt(in().native(), IPPROTO_TCP, TCP_WINDOW_CLAMP, &window, sizeof window);
   const int sending = std::max(capacity / 4, least_buffer);
   const int wanted = sending + last_room;
-  ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
-  const int given = os::socket_option(in(), SOL_SOCKET, SO_SNDBUF) / 2;
+  os::set_send_buffer(in(), wanted);
+  const int given = os::send_buffer(in()) / 2;
   const int bytes = given >= wanted ? sending : std::max(least_buffer, given / 2);
-  ::setsockopt(in().native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+  os::set_send_buffer(in(), bytes);
   return static_cast<std::size_t>(bytes);
 }
 

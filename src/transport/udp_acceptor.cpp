@@ -11,6 +11,7 @@
 
 #include "os/inet_owner.hpp"
 #include "os/signal_fd.hpp"
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/udp_cookie.hpp"
 #include "transport/udp_frame.hpp"

@@ -2,7 +2,8 @@
 #include "transport/udp_hearing.hpp"
 
 #include <algorithm>
-#include <string>
+
+#include "transport/wrong_peer.hpp"
 
 namespace bulkhead::transport {
 
@@ -15,17 +16,6 @@ void add(Losses& sum, const Losses& more) noexcept {
   sum.lost += more.lost;
   sum.reordered += more.reordered;
   sum.duplicated += more.duplicated;
-}
-
-Error lie(const char* cause) {
-  return {ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause}};
-}
-
-Error other_version(unsigned theirs) {
-  return {ErrorKind::incompatible,
-          {.cause = "the peer speaks version " + std::to_string(theirs) +
-                    " of this protocol, this process version " + std::to_string(udp_frame::version),
-           .remedy = "build both with the same version of Bulkhead"}};
 }
 
 }  // namespace
@@ -88,7 +78,8 @@ UdpHearing::Verdict UdpHearing::hear(Bytes datagram) {
   if (!header) return Verdict::ignore;
   if (role_ == Role::group) return hear_group(*header);
   if (header->session != session_) return Verdict::ignore;
-  if (header->version != udp_frame::version) return end(other_version(header->version));
+  if (header->version != udp_frame::version)
+    return end(other_version(header->version, udp_frame::version).error());
   switch (header->type) {
     case Type::data:
       greeted_ = true;
@@ -117,7 +108,7 @@ UdpHearing::Verdict UdpHearing::hear(Bytes datagram) {
       if (role_ != Role::client) break;
       return end(Error{ErrorKind::closed, {.cause = "the listener took nobody in any more"}});
   }
-  return end(lie("an unknown datagram"));
+  return end(lie("an unknown datagram").error());
 }
 
 UdpHearing::Verdict UdpHearing::hear_unknown() {

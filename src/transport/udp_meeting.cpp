@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "os/inet.hpp"
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/parameters.hpp"
 #include "transport/udp_acceptor.hpp"

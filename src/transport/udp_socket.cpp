@@ -11,6 +11,7 @@
 
 #include "os/inet.hpp"
 #include "os/signal_fd.hpp"
+#include "os/socket.hpp"
 #include "os/syscall.hpp"
 #include "transport/aside.hpp"
 #include "transport/mechanism.hpp"

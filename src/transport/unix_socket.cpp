@@ -3,135 +3,35 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
-#include <deque>
-#include <mutex>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "os/socket.hpp"
 #include "os/syscall.hpp"
-#include "transport/aside.hpp"
-#include "transport/mechanism.hpp"
-#include "transport/nap.hpp"
-#include "transport/unix_frame.hpp"
+#include "transport/unix_link.hpp"
 #include "transport/unix_meeting.hpp"
 
 namespace bulkhead::transport {
-namespace {
 
+using unix_frame::EntrySize;
 using unix_frame::Header;
 using unix_frame::Hello;
 using unix_frame::Tag;
 using unix_frame::Type;
+
+namespace {
 
 /// Kept free in the socket's buffer for the close packet, in the unit of SO_SNDBUF (the kernel
 /// doubles it): one largest packet, by which a buffer may be overfull.
 constexpr int close_room = 64 * 1024;
 constexpr int least_buffer = 8 * 1024;
 
-int send_buffer(FdView socket) {
-  int bytes = 0;
-  socklen_t size = sizeof bytes;
-  ::getsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, &size);
-  return bytes;
-}
-
-void set_send_buffer(FdView socket, int bytes) {
-  ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
-/// TRUST: a peer can go on sending packets that make no message. After so many a call looks at the
-/// clock, or whether they can ever end.
-constexpr int patience = 256;
+/// Copying so much costs less than having the kernel put together what lies apart.
+constexpr std::size_t short_payload = 512;
 
 iovec part(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
 
-std::unexpected<Error> lie(const char* cause) {
-  return fail(ErrorKind::corrupt, {.cause = std::string{"the peer broke the protocol: "} + cause});
-}
-
-class UnixLink final : public LinkWithoutMemory {
- public:
-  UnixLink(Fd socket, const ChannelOptions& options)
-      : socket_(std::move(socket)), options_(options), owner_(::getpid()) {}
-  ~UnixLink() override { close(); }
-
-  Result<void> send(Bytes bytes, std::span<Handle> handles, Deadline deadline) override;
-  Result<void> send_part(Bytes bytes, std::span<Handle> handles, std::size_t& done) override;
-  void abort_part(std::size_t done) noexcept override;
-  Result<void> receive(Message& into, Deadline deadline) override;
-  Result<FdView> readable() override;
-  Result<FdView> writable() override;
-
-  Mechanism mechanism() const noexcept override { return Mechanism::unix_socket; }
-  Capabilities capabilities() const noexcept override { return unix_mechanism.capabilities; }
-  Peer peer() const noexcept override {
-    const auto who = os::peer_credentials(socket_);
-    return {who.pid, who.uid, who.gid};
-  }
-  void close() noexcept override;
-  Result<void> bind(Deadline) override { return bind(); }
-  Result<Handle> detach() override;
-
- protected:
-  Result<void> await_room(std::size_t size, Deadline deadline) override;
-
- private:
-  enum class Step : std::uint8_t { delivered, more };
-
-  Result<void> bind();
-  Result<void> check_size(std::size_t size) const;
-  Result<void> check_handles(std::span<const Handle> handles) const;
-  Result<void> check_handle_count(std::size_t count, Deadline deadline);
-  Result<void> send_frame(Type type, bool last, Bytes payload, std::span<const Handle> handles,
-                          Deadline deadline);
-  Result<void> send_all(Bytes bytes, std::span<const Handle> handles, std::size_t& done,
-                        Deadline deadline);
-  Result<void> pay_abort(Deadline deadline);
-  bool has_hung_up() const;
-  Error why_ended();
-
-  // Under reading_:
-  Result<Step> read_packet(Message& into);
-  Result<Step> take(const Header& header, Message& into, std::span<std::byte> body,
-                    std::vector<Fd> fds);
-  Result<Step> take_hello(std::span<const std::byte> payload);
-  Result<void> take_handles(std::span<const std::byte> tags, std::vector<Fd> fds);
-  Result<void> take_message(Message& into);
-  std::unexpected<Error> end(Error error);
-
-  Fd socket_;
-  const ChannelOptions options_;
-
-  std::mutex binding_;
-  std::atomic<bool> bound_{false};
-  std::atomic<bool> closed_{false};
-  std::atomic<pid_t> owner_;
-
-  // The sending half.
-  std::size_t piece_ = unix_frame::most_payload;
-  std::size_t at_once_ = 0;  // fits the empty buffer
-  bool abort_owed_ = false;
-  Fd writable_;
-
-  // The receiving half. The sender comes here too when it finds the peer gone.
-  std::mutex reading_;
-  std::unique_ptr<std::byte[]> scratch_;
-  NapHabit nap_;
-  Message partial_;
-  bool in_pieces_ = false;
-  bool greeted_ = false;
-  std::uint32_t peer_takes_ = 0;  // handles in one message
-  std::vector<Handle> gathered_;
-  std::deque<Message> early_;
-  std::optional<Error> ended_;
-};
-
-/// Room for the payload of the largest packet and its tags.
-constexpr std::size_t scratch_bytes = unix_frame::most_payload + os::max_packet_fds * sizeof(Tag);
+}  // namespace
 
 Result<void> UnixLink::bind() {
   if (bound_) [[likely]]
@@ -142,11 +42,11 @@ Result<void> UnixLink::bind() {
   owner_ = ::getpid();
   // The kernel gives at most net.core.wmem_max: ask for all, then keep the close packet's part.
   const auto wanted = std::clamp<std::size_t>(options_.capacity_bytes, least_buffer, 1 << 30);
-  set_send_buffer(socket_, static_cast<int>(wanted) + close_room);
-  const int given = send_buffer(socket_) / 2;
-  set_send_buffer(socket_, std::max(least_buffer, given - close_room));
+  os::set_send_buffer(socket_, static_cast<int>(wanted) + close_room);
+  const int given = os::send_buffer(socket_) / 2;
+  os::set_send_buffer(socket_, std::max(least_buffer, given - close_room));
   // Half of it is for what the kernel adds to each packet.
-  at_once_ = static_cast<std::size_t>(send_buffer(socket_)) / 2;
+  at_once_ = static_cast<std::size_t>(os::send_buffer(socket_)) / 2;
   piece_ = std::clamp<std::size_t>(at_once_ / 2, 1024, unix_frame::most_payload);
   const Hello hello{.most_handles =
                         static_cast<std::uint32_t>(unix_frame::most_handles(options_.trust))};
@@ -222,9 +122,19 @@ Result<void> UnixLink::send_frame(Type type, bool last, Bytes payload,
   }
   const std::array parts{part(&header, sizeof header), part(payload.data(), payload.size()),
                          part(tags.data(), handles.size() * sizeof(Tag))};
+  std::array<std::byte, sizeof header + short_payload> together;
+  const bool is_short = handles.empty() && payload.size() <= short_payload;
+  if (is_short) {
+    std::memcpy(together.data(), &header, sizeof header);
+    if (!payload.empty()) {
+      std::memcpy(together.data() + sizeof header, payload.data(), payload.size());
+    }
+  }
   for (;;) {
     if (closed_) return fail(ErrorKind::closed);
-    auto sent = os::send_packet(socket_, parts, std::span{fds}.first(handles.size()));
+    auto sent =
+        is_short ? os::send_packet(socket_, Bytes{together}.first(sizeof header + payload.size()))
+                 : os::send_packet(socket_, parts, std::span{fds}.first(handles.size()));
     if (sent) [[likely]]
       return {};
     if (sent.error() == ErrorKind::closed) return fail(why_ended());
@@ -297,200 +207,55 @@ Result<void> UnixLink::send_part(Bytes bytes, std::span<Handle> handles, std::si
   return send_all(bytes, handles, done, no_wait);
 }
 
-/// The peer sends nothing any more. The kernel refuses our packets a moment before it tells.
-bool UnixLink::has_hung_up() const {
-  const auto events = os::poll_one(socket_, POLLRDHUP, std::chrono::milliseconds{1});
-  return !events || *events != 0;
-}
-
-/// The peer takes nothing any more: why is behind what it had sent before. That is read now, kept
-/// for the receiver, and never more than the socket held.
-Error UnixLink::why_ended() {
-  if (closed_) return Error{ErrorKind::closed};
-  const std::lock_guard guard{reading_};
-  for (int steps = 1; !ended_; ++steps) {
-    Message message;
-    auto step = read_packet(message);
-    if (step && *step == Step::delivered) early_.push_back(std::move(message));
-    // It has only shut its receiving side, and may send for ever.
-    const bool may_go_on = step ? steps % patience == 0 : step.error() == ErrorKind::empty;
-    if (!may_go_on || has_hung_up()) continue;
-    if (early_.empty()) return Error{ErrorKind::closed};
-    // What was kept is not to grow with every send, and who polls is to hear of it.
-    static_cast<void>(end(Error{ErrorKind::closed}));
+/// How many of these go into one packet; copying those that are not short costs more than a call.
+std::size_t UnixLink::batch_of(std::span<const Bytes> messages) const {
+  const std::size_t most = std::min(piece_, unix_frame::most_batch);
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  for (const Bytes message : messages) {
+    bytes += sizeof(EntrySize) + message.size();
+    if (bytes > most || message.size() > std::min(most / 4, options_.max_message_bytes)) break;
+    ++count;
   }
-  return *ended_;
+  return count;
 }
 
-Result<void> UnixLink::receive(Message& into, Deadline deadline) {
+Result<void> UnixLink::send_batch(std::span<const Bytes> messages, Deadline deadline) {
+  if (!staged_) staged_ = std::make_unique_for_overwrite<std::byte[]>(unix_frame::most_batch);
+  std::byte* at = staged_.get();
+  for (const Bytes message : messages) {
+    const auto size = static_cast<EntrySize>(message.size());
+    std::memcpy(at, &size, sizeof size);
+    if (size > 0) std::memcpy(at + sizeof size, message.data(), size);
+    at += sizeof size + size;
+  }
+  return send_frame(Type::batch, false, {staged_.get(), at}, {}, deadline);
+}
+
+Result<std::size_t> UnixLink::send_many(std::span<const Bytes> messages, Deadline deadline) {
   BULKHEAD_TRY(bind());
-  for (int steps = 1;; ++steps) {
-    {
-      const std::lock_guard guard{reading_};
-      if (closed_) return fail(ErrorKind::closed);
-      if (!early_.empty()) {
-        into = std::move(early_.front());
-        early_.pop_front();
-        return {};
+  std::size_t sent = 0;
+  while (sent < messages.size()) {
+    const auto rest = messages.subspan(sent);
+    const auto step = [&]() -> Result<std::size_t> {
+      BULKHEAD_TRY(pay_abort(deadline));
+      if (const std::size_t count = batch_of(rest); count > 1) {
+        auto batch = send_batch(rest.first(count), deadline);
+        if (batch) return count;
+        // There may be room for the first of them.
+        if (batch.error() != ErrorKind::full) return fail(std::move(batch).error());
       }
-      const bool waits = steps == 1 && deadline != no_wait && !ended_ && nap_.expects();
-      auto step = ended_  ? Result<Step>{fail(*ended_)}
-                  : waits ? Result<Step>{fail(ErrorKind::empty)}
-                          : read_packet(into);
-      if (step && *step == Step::delivered) [[likely]]
-        return {};
-      if (step) {
-        if (steps % patience != 0 || !deadline.expired()) continue;
-        return fail(deadline == no_wait ? ErrorKind::empty : ErrorKind::timed_out);
-      }
-      if (closed_) return fail(ErrorKind::closed);
-      if (step.error() != ErrorKind::empty) return fail(std::move(step).error());
-      if (!waits) nap_.slept();
+      BULKHEAD_TRY(send(rest[0], {}, deadline));
+      return 1;
+    }();
+    if (!step) {
+      const bool later = step.error() == ErrorKind::timed_out || step.error() == ErrorKind::full;
+      if (sent == 0 || !later) return step;
+      break;
     }
-    if (deadline == no_wait) return fail(ErrorKind::empty);
-    if (BULKHEAD_TRY(os::poll_one(socket_, POLLIN, deadline)) == 0) {
-      return fail(ErrorKind::timed_out);
-    }
+    sent += *step;
   }
-}
-
-std::unexpected<Error> UnixLink::end(Error error) {
-  ended_ = error;
-  partial_ = {};
-  gathered_.clear();
-  // A peer that broke the protocol learns by the hang-up; one that has gone does not mind.
-  if (owner_ == ::getpid()) ::shutdown(socket_.native(), SHUT_RDWR);
-  return fail(std::move(error));
-}
-
-Result<UnixLink::Step> UnixLink::read_packet(Message& into) {
-  if (!scratch_) scratch_ = std::make_unique_for_overwrite<std::byte[]>(scratch_bytes);
-  Header header;
-  into.clear();
-  // The start of a message goes where it belongs at once, the rest of a longer one by the scratch.
-  const auto start = into.resize(Message::inline_bytes);
-  const std::array parts{part(&header, sizeof header), part(start.data(), start.size()),
-                         part(scratch_.get(), scratch_bytes)};
-  auto packet = os::receive_packet(socket_, parts, os::max_packet_fds);
-  // A reset is told before what had arrived, and once; the end of the stream after it, for ever.
-  if (packet && packet->closed) packet = os::receive_packet(socket_, parts, os::max_packet_fds);
-  if (!packet) {
-    into.clear();
-    if (packet.error() == ErrorKind::empty) return fail(ErrorKind::empty);
-    return end(std::move(packet).error());
-  }
-  if (packet->closed) return end(Error{ErrorKind::peer_died});
-  if (packet->size < sizeof header) return end(lie("a packet without a header").error());
-  const std::size_t body = packet->size - sizeof header;
-  if (body != header.payload + header.handles * sizeof(Tag) ||
-      header.payload > unix_frame::most_payload || packet->fds.size() != header.handles) {
-    return end(lie("a packet's header does not fit its content").error());
-  }
-  try {
-    const auto whole = into.resize(body);
-    if (body > start.size()) {
-      std::memcpy(whole.data() + start.size(), scratch_.get(), body - start.size());
-    }
-    auto step = take(header, into, whole, std::move(packet->fds));
-    if (!step && !ended_) return end(std::move(step).error());
-    return step;
-  } catch (const std::bad_alloc&) {
-    // A part of a message is lost, and with it the order that was promised.
-    return end({ErrorKind::exhausted, {.cause = "no memory for a message that arrived"}});
-  }
-}
-
-Result<UnixLink::Step> UnixLink::take(const Header& header, Message& into,
-                                      std::span<std::byte> body, std::vector<Fd> fds) {
-  const auto payload = body.first(header.payload);
-  const auto type = static_cast<Type>(header.type);
-  if (type == Type::close) return end(Error{ErrorKind::closed});
-  if (!greeted_) {
-    if (type == Type::hello) return take_hello(payload);
-    if (type == Type::refused) {
-      return fail(ErrorKind::denied, {.cause = "the listener does not let this user in"});
-    }
-    return lie("no hello");
-  }
-  if (in_pieces_ && type != Type::piece && type != Type::abort) return lie("a piece is missing");
-  BULKHEAD_TRY(take_handles(body.subspan(header.payload), std::move(fds)));
-  switch (type) {
-    case Type::whole:
-      into.resize(payload.size());
-      BULKHEAD_TRY(take_message(into));
-      return Step::delivered;
-    case Type::piece: {
-      const std::size_t before = partial_.size();
-      if (payload.size() > options_.max_message_bytes - before) {
-        return lie("a message is larger than this channel's maximum");
-      }
-      in_pieces_ = true;
-      if (!payload.empty()) {
-        std::memcpy(partial_.resize(before + payload.size()).data() + before, payload.data(),
-                    payload.size());
-      }
-      if (header.last == 0) return Step::more;
-      in_pieces_ = false;
-      into = std::move(partial_);
-      BULKHEAD_TRY(take_message(into));
-      return Step::delivered;
-    }
-    case Type::handles:
-      return Step::more;
-    case Type::abort:
-      in_pieces_ = false;
-      partial_ = {};
-      gathered_.clear();
-      return Step::more;
-    default:
-      return lie("an unknown packet");
-  }
-}
-
-Result<UnixLink::Step> UnixLink::take_hello(std::span<const std::byte> payload) {
-  Hello theirs;
-  // Of another version's hello only the part that all versions share is looked at.
-  if (payload.size() < offsetof(Hello, most_handles)) return lie("a hello that is too short");
-  std::memcpy(static_cast<void*>(&theirs), payload.data(), std::min(payload.size(), sizeof theirs));
-  if (theirs.magic != Hello{}.magic) return lie("the hello of something else");
-  if (theirs.version != Hello{}.version) {
-    return fail(
-        ErrorKind::incompatible,
-        {.cause = "the peer speaks version " + std::to_string(theirs.version) +
-                  " of this protocol, this process version " + std::to_string(Hello{}.version),
-         .remedy = "build both with the same version of Bulkhead"});
-  }
-  if (payload.size() != sizeof theirs) return lie("a hello of the wrong size");
-  peer_takes_ = theirs.most_handles;
-  greeted_ = true;
-  return Step::more;
-}
-
-Result<void> UnixLink::take_handles(std::span<const std::byte> tags, std::vector<Fd> fds) {
-  if (fds.empty()) return {};
-  if (gathered_.size() + fds.size() > unix_frame::most_handles(options_.trust)) {
-    return lie("too many handles");
-  }
-  for (std::size_t i = 0; i < fds.size(); ++i) {
-    const auto kind = static_cast<std::uint8_t>(tags[i * sizeof(Tag)]);
-    const auto mechanism = static_cast<std::uint8_t>(tags[i * sizeof(Tag) + 1]);
-    if (kind > static_cast<std::uint8_t>(Handle::Kind::shared_region)) {
-      return lie("an unknown handle");
-    }
-    gathered_.emplace_back(std::move(fds[i]), static_cast<Handle::Kind>(kind), mechanism);
-  }
-  return {};
-}
-
-Result<void> UnixLink::take_message(Message& into) {
-  if (into.size() > options_.max_message_bytes) {
-    return lie("a message is larger than this channel's maximum");
-  }
-  if (!gathered_.empty()) {
-    into.handles() = std::move(gathered_);
-    gathered_.clear();
-  }
-  return {};
+  return sent;
 }
 
 Result<void> UnixLink::await_room(std::size_t size, Deadline deadline) {
@@ -500,11 +265,6 @@ Result<void> UnixLink::await_room(std::size_t size, Deadline deadline) {
   const short events = BULKHEAD_TRY(os::poll_one(socket_, POLLOUT, deadline));
   if (events == 0) return fail(deadline == no_wait ? ErrorKind::full : ErrorKind::timed_out);
   return {};
-}
-
-Result<FdView> UnixLink::readable() {
-  BULKHEAD_TRY(bind());
-  return socket_.view();
 }
 
 Result<FdView> UnixLink::writable() {
@@ -523,7 +283,7 @@ Result<FdView> UnixLink::writable() {
 void UnixLink::close() noexcept {
   if (!socket_ || closed_.exchange(true)) return;
   if (owner_ != ::getpid()) return;  // a forked child's copy: the descriptor goes, no more
-  if (bound_) set_send_buffer(socket_, send_buffer(socket_) / 2 + close_room);
+  if (bound_) os::set_send_buffer(socket_, os::send_buffer(socket_) / 2 + close_room);
   const Header header{.type = static_cast<std::uint8_t>(Type::close)};
   const iovec parts = part(&header, sizeof header);
   static_cast<void>(os::send_packet(socket_, {&parts, 1}));
@@ -543,15 +303,6 @@ Result<Handle> UnixLink::detach() {
                 static_cast<std::uint8_t>(Mechanism::unix_socket)};
 }
 
-int socket_option(FdView socket, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  if (::getsockopt(socket.native(), SOL_SOCKET, name, &value, &size) != 0) return -1;
-  return value;
-}
-
-}  // namespace
-
 Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_unix_pair(
     const ChannelOptions& options) {
   auto [first, second] = BULKHEAD_TRY(os::socket_pair());
@@ -561,11 +312,7 @@ Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_unix_pair(
 }
 
 Result<std::unique_ptr<Link>> adopt_unix(Fd socket, const ChannelOptions& options) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  if (socket_option(socket, SO_DOMAIN) != AF_UNIX ||
-      socket_option(socket, SO_TYPE) != SOCK_SEQPACKET ||
-      ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) != 0) {
+  if (!os::is_packet_socket(socket) || !os::is_connected(socket)) {
     return fail(ErrorKind::invalid, {.operation = "adopt",
                                      .object = "descriptor",
                                      .cause = "it is not a connected Unix socket that keeps "

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "os/poll.hpp"
 #include "os/socket.hpp"
 #include "transport/unix_frame.hpp"
 
@@ -21,6 +22,7 @@ namespace bulkhead::transport {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 using unix_frame::Header;
 using unix_frame::Hello;
 using unix_frame::Type;
@@ -37,10 +39,19 @@ Header header(Type type, std::size_t payload = 0, std::uint16_t handles = 0,
   return {static_cast<std::uint8_t>(type), last, handles, static_cast<std::uint32_t>(payload)};
 }
 
-std::vector<std::byte> hello(std::uint32_t version = 1) {
+std::vector<std::byte> hello(std::uint32_t version = Hello{}.version) {
   Hello mine;
   mine.version = version;
   return packet(header(Type::hello, sizeof mine), std::as_bytes(std::span{&mine, 1}));
+}
+
+std::vector<std::byte> batch(const std::vector<std::string>& messages) {
+  std::string bytes;
+  for (const std::string& message : messages) {
+    const auto size = static_cast<unix_frame::EntrySize>(message.size());
+    bytes.append(reinterpret_cast<const char*>(&size), sizeof size).append(message);
+  }
+  return packet(header(Type::batch, bytes.size()), as_bytes(bytes));
 }
 
 /// A link, and the raw socket of its peer.
@@ -73,12 +84,12 @@ std::size_t open_descriptors() {
 
 TEST(unix_protocol, of_another_version_is_incompatible_on_both_sides) {
   Meeting meeting;
-  meeting.say(hello(2));
+  meeting.say(hello(1));
   Message message;
   const auto got = meeting.link->receive(message, 20s);
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().kind(), ErrorKind::incompatible);
-  EXPECT_NE(got.error().sentence().find("version 2"), std::string::npos);
+  EXPECT_NE(got.error().sentence().find("version 1"), std::string::npos);
   EXPECT_EQ(meeting.receive(), ErrorKind::incompatible) << "for ever";
   EXPECT_EQ(meeting.link->send(as_bytes("x"), {}, 20s).error().kind(), ErrorKind::incompatible);
   // What the other side needs to find out the same: our hello, and the end.
@@ -86,7 +97,7 @@ TEST(unix_protocol, of_another_version_is_incompatible_on_both_sides) {
   auto ours = or_throw(os::receive_packet(meeting.peer, buffer, 0));
   ASSERT_EQ(ours.size, sizeof(Header) + sizeof(Hello));
   EXPECT_EQ(buffer[0], std::byte{static_cast<std::uint8_t>(Type::hello)});
-  EXPECT_EQ(buffer[sizeof(Header) + offsetof(Hello, version)], std::byte{1});
+  EXPECT_EQ(buffer[sizeof(Header) + offsetof(Hello, version)], std::byte{Hello{}.version});
   EXPECT_TRUE(or_throw(os::receive_packet(meeting.peer, buffer, 0)).closed);
 }
 
@@ -109,20 +120,27 @@ TEST(unix_protocol, tells_a_refused_client) {
 TEST(unix_protocol, broken_by_any_lie_is_corrupt_and_stays_so) {
   const Bytes four = as_bytes("four");
   const std::vector<std::vector<std::vector<std::byte>>> lies{
-      {packet(header(Type::whole, 4), four)},                    // no hello
-      {packet(header(Type::hello, 4), four)},                    // too short a hello
-      {hello(), hello()},                                        // twice
-      {hello(), packet(header(Type::whole, 5), four)},           // longer than it is
-      {hello(), packet(header(Type::whole, 3), four)},           // shorter than it is
-      {hello(), packet(header(Type::whole, 0xffffffff), four)},  //
-      {hello(), packet(header(Type::whole, 4, 1), four)},        // handles that are not there
-      {hello(), packet(header(Type::whole, 4, 0xffff), four)},   //
-      {hello(), packet(header(Type{0}, 4), four)},               // no such type
-      {hello(), packet(header(Type{200}, 4), four)},             //
-      {hello(), {std::byte{2}}},                                 // half a header
-      {hello(), packet(header(Type::piece, 4), four),            //
-       packet(header(Type::whole, 4), four)},                    // inside another message
-      {hello(), packet(header(Type::refused))},                  // too late
+      {packet(header(Type::whole, 4), four)},                      // no hello
+      {packet(header(Type::hello, 4), four)},                      // too short a hello
+      {hello(), hello()},                                          // twice
+      {hello(), packet(header(Type::whole, 5), four)},             // longer than it is
+      {hello(), packet(header(Type::whole, 3), four)},             // shorter than it is
+      {hello(), packet(header(Type::whole, 0xffffffff), four)},    //
+      {hello(), packet(header(Type::whole, 4, 1), four)},          // handles that are not there
+      {hello(), packet(header(Type::whole, 4, 0xffff), four)},     //
+      {hello(), packet(header(Type{0}, 4), four)},                 // no such type
+      {hello(), packet(header(Type{200}, 4), four)},               //
+      {hello(), {std::byte{2}}},                                   // half a header
+      {hello(), packet(header(Type::piece, 4), four),              //
+       packet(header(Type::whole, 4), four)},                      // inside another message
+      {hello(), packet(header(Type::refused))},                    // too late
+      {batch({"one"})},                                            // no hello
+      {hello(), packet(header(Type::batch))},                      // a batch of nothing
+      {hello(), packet(header(Type::batch, 3), as_bytes("abc"))},  // less than a size
+      {hello(), packet(header(Type::batch, 8), as_bytes("\5\0\0\0four"s))},    // longer than it
+      {hello(), packet(header(Type::batch, 9), as_bytes("\4\0\0\0four\0"s))},  // half a size
+      {hello(), packet(header(Type::batch, 8), as_bytes("\xff\xff\xff\xff..."s + "."))},
+      {hello(), packet(header(Type::piece, 4), four), batch({"inside", "another"})},
   };
   for (std::size_t i = 0; i < lies.size(); ++i) {
     Meeting meeting;
@@ -144,6 +162,73 @@ TEST(unix_protocol, delivers_what_came_before_the_lie) {
   EXPECT_EQ(meeting.receive(), ErrorKind::corrupt);
 }
 
+TEST(unix_protocol, delivers_a_batch_one_by_one_and_shows_what_is_left_of_it) {
+  Meeting meeting;
+  meeting.say(hello());
+  const std::string long_one(1'000, 'l');
+  meeting.say(batch({"first", "", long_one, "last"}));
+  const FdView readable = or_throw(meeting.link->readable());
+  Message message;
+  for (const std::string& text : {"first"s, ""s, long_one, "last"s}) {
+    EXPECT_NE(or_throw(os::poll_one(readable, POLLIN, no_wait)), 0);
+    ASSERT_TRUE(meeting.link->receive(message, no_wait));
+    EXPECT_EQ(message.text(), text);
+  }
+  EXPECT_EQ(or_throw(os::poll_one(readable, POLLIN, no_wait)), 0);
+  EXPECT_EQ(meeting.link->receive(message, no_wait).error().kind(), ErrorKind::empty);
+}
+
+TEST(unix_protocol, delivers_the_rest_of_a_batch_after_the_peer_has_gone) {
+  Meeting meeting;
+  meeting.say(hello());
+  meeting.say(batch({"one", "two"}));
+  meeting.say(batch({"three", "four"}));
+  meeting.say(packet(header(Type::close)));
+  Message message;
+  ASSERT_TRUE(meeting.link->receive(message, no_wait));
+  meeting.peer.close();
+  // The sending half finds the end, and reads what is before it.
+  EXPECT_EQ(meeting.link->send(as_bytes("x"), {}, 20s).error().kind(), ErrorKind::closed);
+  for (const char* text : {"two", "three", "four"}) {
+    ASSERT_TRUE(meeting.link->receive(message, no_wait));
+    EXPECT_EQ(message.text(), text);
+  }
+  EXPECT_EQ(meeting.receive(), ErrorKind::closed);
+}
+
+TEST(unix_protocol, puts_short_messages_of_one_call_into_one_packet) {
+  Meeting meeting;
+  meeting.say(hello());
+  const std::string long_one(20'000, 'l');
+  const std::vector<Bytes> messages{as_bytes("a"), as_bytes("b"), as_bytes(long_one),
+                                    as_bytes("c")};
+  EXPECT_EQ(or_throw(meeting.link->send_many(messages, no_wait)), 4U);
+  std::vector<std::byte> buffer(100'000);
+  std::vector<Type> types;
+  for (;;) {
+    const auto got = os::receive_packet(meeting.peer, buffer, 0);
+    if (!got) break;
+    types.push_back(static_cast<Type>(buffer[0]));
+  }
+  EXPECT_EQ(types, (std::vector{Type::hello, Type::batch, Type::whole, Type::whole}));
+}
+
+TEST(unix_protocol, sends_as_many_of_one_call_as_there_is_room_for) {
+  auto ends = or_throw(make_unix_pair({.capacity_bytes = 16 * 1024}));
+  const std::string text(500, 't');
+  const std::vector<Bytes> messages(200, as_bytes(text));
+  const std::size_t sent = or_throw(ends.first->send_many(messages, no_wait));
+  EXPECT_GT(sent, 0U);
+  EXPECT_LT(sent, messages.size());
+  EXPECT_EQ(ends.first->send_many(messages, no_wait).error().kind(), ErrorKind::full);
+  Message message;
+  for (std::size_t i = 0; i < sent; ++i) {
+    ASSERT_TRUE(ends.second->receive(message, no_wait)) << i;
+    EXPECT_EQ(message.text(), text);
+  }
+  EXPECT_EQ(ends.second->receive(message, no_wait).error().kind(), ErrorKind::empty);
+}
+
 TEST(unix_protocol, bounds_a_message_by_what_this_end_allows) {
   Meeting meeting{{.max_message_bytes = 10'000}};
   meeting.say(hello());
@@ -154,6 +239,10 @@ TEST(unix_protocol, bounds_a_message_by_what_this_end_allows) {
   other.say(hello());
   other.say(packet(header(Type::whole, bytes.size()), bytes));
   EXPECT_EQ(other.receive(), ErrorKind::corrupt);
+  Meeting third{{.max_message_bytes = 3}};
+  third.say(hello());
+  third.say(batch({"one", "more"}));
+  EXPECT_EQ(third.receive(), ErrorKind::corrupt) << "before any of it is delivered";
 }
 
 TEST(unix_protocol, takes_back_an_aborted_message_with_its_handles) {
@@ -234,7 +323,7 @@ TEST(unix_protocol, stands_any_bytes) {
       std::vector<std::byte> bytes(random() % 40);
       for (auto& byte : bytes) byte = static_cast<std::byte>(random());
       if (bytes.size() >= sizeof(Header) && random() % 2 == 0) {
-        const Header likely{static_cast<std::uint8_t>(random() % 8),
+        const Header likely{static_cast<std::uint8_t>(random() % 9),
                             static_cast<std::uint8_t>(random() % 2), 0,
                             static_cast<std::uint32_t>(bytes.size() - sizeof(Header))};
         std::memcpy(bytes.data(), &likely, sizeof likely);
@@ -242,8 +331,8 @@ TEST(unix_protocol, stands_any_bytes) {
       if (!bytes.empty()) meeting.say(bytes);
     }
     meeting.peer.close();
-    // Whatever it was: messages perhaps, and then an end.
-    for (int calls = 0; meeting.receive() == ErrorKind{}; ++calls) ASSERT_LT(calls, 5);
+    // Whatever it was: messages perhaps, as many as there were sizes, and then an end.
+    for (int calls = 0; meeting.receive() == ErrorKind{}; ++calls) ASSERT_LT(calls, 25);
   }
 }
 

@@ -17,16 +17,6 @@ namespace {
 constexpr int close_room = 64 * 1024;
 constexpr int least_buffer = 8 * 1024;
 
-int option(FdView socket, int name) noexcept {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return ::getsockopt(socket.native(), SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
-}
-
-void set_send_buffer(FdView socket, int bytes) noexcept {
-  ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
 ssize_t send_parts(FdView socket, std::span<const iovec> parts) noexcept {
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
@@ -71,15 +61,15 @@ class UnixStreamLink final : public StreamLink {
   std::size_t prepare(const ChannelOptions& with) noexcept override {
     // The kernel gives at most net.core.wmem_max: ask for all, then keep the close frame's part.
     const auto wanted = std::clamp<std::size_t>(with.capacity_bytes, least_buffer, 1 << 30);
-    set_send_buffer(in(), static_cast<int>(wanted) + close_room);
-    const int given = option(in(), SO_SNDBUF) / 2;
-    set_send_buffer(in(), std::max(least_buffer, given - close_room));
+    os::set_send_buffer(in(), static_cast<int>(wanted) + close_room);
+    const int given = os::send_buffer(in()) / 2;
+    os::set_send_buffer(in(), std::max(least_buffer, given - close_room));
     // Half of it is for what the kernel adds.
-    return static_cast<std::size_t>(std::max(option(in(), SO_SNDBUF), least_buffer)) / 2;
+    return static_cast<std::size_t>(std::max(os::send_buffer(in()), least_buffer)) / 2;
   }
 
   bool close_aside() noexcept override {
-    set_send_buffer(in(), option(in(), SO_SNDBUF) / 2 + close_room);
+    os::set_send_buffer(in(), os::send_buffer(in()) / 2 + close_room);
     return true;
   }
 };
@@ -87,7 +77,8 @@ class UnixStreamLink final : public StreamLink {
 }  // namespace
 
 bool is_unix_stream(FdView socket) noexcept {
-  return option(socket, SO_DOMAIN) == AF_UNIX && option(socket, SO_TYPE) == SOCK_STREAM;
+  return os::socket_option(socket, SOL_SOCKET, SO_DOMAIN) == AF_UNIX &&
+         os::socket_option(socket, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
 }
 
 Result<std::unique_ptr<Link>> adopt_unix_stream(Fd socket, const ChannelOptions& options) {

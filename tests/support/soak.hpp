@@ -4,14 +4,16 @@
 #pragma once
 
 #include <cstdlib>
+#include <limits>
 
 namespace bulkhead::test {
 
-/// `rounds` in CI, more under `make soak`.
-inline int soaked(int rounds) {
+/// `rounds` in CI, more under `make soak`, though at most `most`.
+inline int soaked(int rounds, int most = std::numeric_limits<int>::max()) {
   const char* factor = std::getenv("BULKHEAD_SOAK");
-  int times = factor ? std::atoi(factor) : 1;
-  return times > 1 ? rounds * times : rounds;
+  const int times = factor ? std::atoi(factor) : 1;
+  if (times <= 1) return rounds;
+  return rounds > most / times ? most : rounds * times;
 }
 
 }  // namespace bulkhead::test

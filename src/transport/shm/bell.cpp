@@ -25,16 +25,6 @@ ssize_t read_now(FdView fd, std::uint64_t& value) noexcept {
   return os::retry_eintr([&] { return ::preadv2(fd.native(), &part, 1, -1, RWF_NOWAIT); });
 }
 
-bool is_packet_socket(FdView fd) noexcept {
-  int domain = 0;
-  int type = 0;
-  socklen_t size = sizeof domain;
-  if (::getsockopt(fd.native(), SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
-  size = sizeof type;
-  if (::getsockopt(fd.native(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
-  return domain == AF_UNIX && type == SOCK_SEQPACKET;
-}
-
 /// An object of the kernel without a file type (anon_inode) that answers a read of 8 bytes at once,
 /// as an eventfd does. Files, devices, pipes, sockets, epoll and signal descriptors do not.
 bool is_event(FdView fd, const struct stat& status) noexcept {
@@ -71,7 +61,7 @@ void Bell::ring() const noexcept {
 Result<BellWatch> BellWatch::adopt(Fd fd) {
   struct stat status{};
   if (::fstat(fd.native(), &status) == 0) {
-    if (S_ISSOCK(status.st_mode) && is_packet_socket(fd)) {
+    if (S_ISSOCK(status.st_mode) && os::is_packet_socket(fd)) {
       return BellWatch{Kind::socket, std::move(fd)};
     }
     if (is_event(fd, status)) return BellWatch{Kind::event, std::move(fd)};

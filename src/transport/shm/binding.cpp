@@ -21,17 +21,6 @@ namespace {
 constexpr int bye_room = 64 * 1024;
 constexpr int least_buffer = 8 * 1024;
 
-int send_buffer(FdView socket) noexcept {
-  int bytes = 0;
-  socklen_t size = sizeof bytes;
-  ::getsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, &size);
-  return bytes;
-}
-
-void set_send_buffer(FdView socket, int bytes) noexcept {
-  ::setsockopt(socket.native(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-}
-
 }  // namespace
 
 Binding::Binding(Fd control, const ChannelOptions& options, ShmSetup setup)
@@ -128,10 +117,10 @@ void Binding::drop_memory() noexcept {
 void Binding::make_room_in_socket() noexcept {
   // The kernel gives at most net.core.wmem_max: ask for all, then keep bye's part.
   const auto wanted = std::clamp<std::size_t>(options_.capacity_bytes, least_buffer, 1 << 30);
-  set_send_buffer(control_, static_cast<int>(wanted) + bye_room);
-  set_send_buffer(control_, std::max(least_buffer, send_buffer(control_) / 2 - bye_room));
+  os::set_send_buffer(control_, static_cast<int>(wanted) + bye_room);
+  os::set_send_buffer(control_, std::max(least_buffer, os::send_buffer(control_) / 2 - bye_room));
   // Half of it is for what the kernel adds to each packet.
-  socket_room_ = static_cast<std::size_t>(send_buffer(control_)) / 2;
+  socket_room_ = static_cast<std::size_t>(os::send_buffer(control_)) / 2;
 }
 
 Result<void> Binding::meet(Deadline deadline) {
@@ -339,7 +328,7 @@ void Binding::close() noexcept {
   }
   // Whether the peer sees that word is not certain before it reads what we write in memory.
   if (!moved_out_ && !reason_) {
-    if (bound_) set_send_buffer(control_, send_buffer(control_) / 2 + bye_room);
+    if (bound_) os::set_send_buffer(control_, os::send_buffer(control_) / 2 + bye_room);
     control().send_bye();
   }
   shut_down();

@@ -80,17 +80,6 @@ class ShmLink final : public Link {
   alignas(128) Receiver receiver_{binding_};
 };
 
-bool is_connected_packet_socket(FdView socket) noexcept {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (::getsockopt(socket.native(), SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
-  sockaddr_storage peer{};
-  size = sizeof peer;
-  return type == SOCK_SEQPACKET &&
-         ::getpeername(socket.native(), reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
-         peer.ss_family == AF_UNIX;
-}
-
 }  // namespace
 
 Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(
@@ -103,7 +92,7 @@ Result<std::pair<std::unique_ptr<Link>, std::unique_ptr<Link>>> make_shm_pair(
 
 Result<std::unique_ptr<Link>> adopt_shm(Fd control_socket, const ChannelOptions& options,
                                         const ShmSetup& setup) {
-  if (!is_connected_packet_socket(control_socket)) {
+  if (!os::is_packet_socket(control_socket) || !os::is_connected(control_socket)) {
     return fail(ErrorKind::invalid,
                 {.operation = "adopt",
                  .object = "shm channel",

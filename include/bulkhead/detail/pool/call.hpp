@@ -38,6 +38,7 @@ template <auto Function> class PooledCall {
 
   template <class... A> static Result<void> put(Request& request, A&&... arguments) {
     static_assert(sizeof...(A) == parameters, "as many arguments as the function takes");
+    request.bytes.reserve(usual_task_bytes);  // one allocation for header and short arguments
     request.bytes.resize(task_header_bytes);
     return put_each(request, std::index_sequence_for<A...>{}, arguments...);
   }

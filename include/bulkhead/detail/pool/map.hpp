@@ -28,7 +28,7 @@ inline constexpr bool owns_elements =
     !std::is_lvalue_reference_v<Range> && std::ranges::range<Range> &&
     !std::ranges::view<std::remove_cvref_t<Range>> && !std::ranges::borrowed_range<Range>;
 
-/// Told at most ten times a second.
+/// Told at most ten times a second, and once when all is done.
 class BULKHEAD_API ProgressTeller {
  public:
   ProgressTeller(ProgressCallback callback, std::optional<std::size_t> total);
@@ -39,6 +39,7 @@ class BULKHEAD_API ProgressTeller {
   std::optional<std::size_t> total_;
   Deadline::Clock::time_point began_ = Deadline::Clock::now();
   Deadline::Clock::time_point next_ = began_;
+  bool told_last_ = false;
 };
 
 enum class Order : std::uint8_t { input, completion };
@@ -126,7 +127,7 @@ template <auto Function, class Range> class Map {
   Result<Item*> next(Deadline deadline) {
     current_.reset();
     fill();
-    if (entries_.empty()) return nullptr;
+    if (entries_.empty()) return at_end();
     if (!await_one(deadline)) return fail(ErrorKind::timed_out, {.operation = "get next of map"});
     take_one();
     return &current_->item;
@@ -224,7 +225,7 @@ template <auto Function, class Range> class Map {
   Result<Item*> try_next() {
     current_.reset();
     fill();
-    if (entries_.empty()) return nullptr;
+    if (entries_.empty()) return at_end();
     const auto has_come = [&] {
       return order_ == detail::Order::input ? detail::ended(*entries_.front().task)
                                             : !group_.ended.empty();
@@ -233,6 +234,12 @@ template <auto Function, class Range> class Map {
     if (!has_come()) return fail(ErrorKind::empty);
     take_one();
     return &current_->item;
+  }
+
+  /// Only here it is known that an input range without a size has no more.
+  Item* at_end() {
+    teller_.tell(*pool_, delivered_, failed_, true);
+    return nullptr;
   }
 
   void take_one() {

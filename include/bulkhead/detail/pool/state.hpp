@@ -48,6 +48,7 @@ using InitializerEntry = Result<void> (*)(Bootstrap&);
 
 /// In front of the arguments there is room for the frame's header, so that nothing is moved.
 inline constexpr std::size_t task_header_bytes = 24;
+inline constexpr std::size_t usual_task_bytes = 96;
 
 /// What is saved of a poisoned task's input.
 struct Reproducer {
