@@ -19,8 +19,11 @@ foreach(check format includes order coroutines style headers)
   add_test(NAME check.${check}.catches COMMAND ${BULKHEAD_PYTHON} ${scripts}/selftest.py check-${check})
   list(APPEND checks check.${check} check.${check}.catches)
 endforeach()
-add_test(NAME check.setup COMMAND ${BULKHEAD_PYTHON} ${scripts}/selftest.py setup)
-set_tests_properties(${checks} check.setup PROPERTIES LABELS check TIMEOUT 300 SKIP_RETURN_CODE 77)
+foreach(script setup ctest-lines)
+  add_test(NAME check.${script} COMMAND ${BULKHEAD_PYTHON} ${scripts}/selftest.py ${script})
+  list(APPEND checks check.${script})
+endforeach()
+set_tests_properties(${checks} PROPERTIES LABELS check TIMEOUT 300 SKIP_RETURN_CODE 77)
 # It keeps both cores busy.
 set_tests_properties(check.headers PROPERTIES PROCESSORS 2 TIMEOUT 600)
 

@@ -7,15 +7,13 @@
 // The first byte chooses trust, whether the victim has memory, and whether a good hello without
 // memory goes first. Then packets follow: a byte for descriptors (low half) and, in its high half,
 // the kind of a good packet head that goes before the bytes (15: none); size (2 bytes); bytes.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <span>
 #include <vector>
 
-#include "os/poll.hpp"
+#include "link_victim.hpp"
 #include "os/socket.hpp"
 #include "transport/shm/control.hpp"
 #include "transport/shm/shm_link.hpp"
@@ -23,40 +21,8 @@
 namespace {
 
 using namespace bulkhead;
+using namespace bulkhead::fuzz;
 using namespace bulkhead::transport;
-
-constexpr std::size_t most = 64 * 1024;
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-bool a_peer_can_cause(const Error& error) {
-  return error == ErrorKind::corrupt || error == ErrorKind::incompatible ||
-         error == ErrorKind::closed || error == ErrorKind::peer_died;
-}
-
-/// Everything that is there. False when the link has ended.
-bool receive_all(Link& victim, std::size_t most_handles) {
-  Message message;
-  for (;;) {
-    const auto got = victim.receive(message, no_wait);
-    if (got) {
-      require(message.size() <= most && message.handles().size() <= most_handles);
-      continue;
-    }
-    if (got.error() == ErrorKind::empty) return true;
-    require(a_peer_can_cause(got.error()) && !got.error().sentence().empty());
-    require(victim.receive(message, no_wait).error() == got.error().kind());
-    return false;
-  }
-}
-
-Bytes take(Bytes& from, std::size_t size) {
-  const Bytes taken = from.first(std::min(size, from.size()));
-  from = from.subspan(taken.size());
-  return taken;
-}
 
 }  // namespace
 
@@ -65,9 +31,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Trust trust = (*data & 1) != 0 ? Trust::equal : Trust::untrusted;
   auto ends = os::socket_pair();
   require(ends.has_value());
-  auto victim = adopt_shm(std::move(ends->first),
-                          {.trust = trust, .capacity_bytes = 4096, .max_message_bytes = most},
-                          {.no_memory = (*data & 2) != 0});
+  auto victim =
+      adopt_shm(std::move(ends->first),
+                {.trust = trust, .capacity_bytes = 4096, .max_message_bytes = most_message},
+                {.no_memory = (*data & 2) != 0});
   require(victim.has_value());
   const FdView control = ends->second;
   if ((*data & 4) != 0) {

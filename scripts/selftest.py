@@ -140,7 +140,29 @@ def test_setup():
     print("setup: stops at a removal, installs what is missing, says what is needed elsewhere")
 
 
+def test_ctest_lines():
+    """scripts/ctest-lines behind a ctest of which two of three fail."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = pathlib.Path(folder)
+        write(top, "CTestTestfile.cmake", """
+            add_test(works echo nothing-to-see)
+            add_test(breaks sh -c "echo why it broke; exit 1")
+            add_test(crashes sh -c "echo how it crashed; kill -SEGV $$")""")
+        done = subprocess.run(["bash", "-o", "pipefail", "-c",
+                               f"ctest --output-on-failure | {SCRIPTS}/ctest-lines failed.txt"],
+                              cwd=top, capture_output=True, text=True)
+        said, summary = done.stdout.split("% tests passed")
+        for what in ("why it broke", "how it crashed"):
+            expect(said.count(what) == 2, f"not told twice: {what}", done)
+            expect(what in (top / "failed.txt").read_text(), f"not in the file: {what}", done)
+        expect(done.returncode and "works ... " in said and "Start" not in said, "lines or status lost", done)
+        expect("nothing-to-see" not in said and "breaks (Failed)" in summary, "not ctest's words", done)
+    print("ctest-lines: what failed stands above the summary")
+
+
 if sys.argv[1] == "setup":
     test_setup()
+elif sys.argv[1] == "ctest-lines":
+    test_ctest_lines()
 else:
     test_check(sys.argv[1])

@@ -172,6 +172,9 @@ Result<Opened> open_instance(Asked& asked) {
 
 // The server
 
+/// Requests of clients that have gone, which a call that does not wait looks at.
+constexpr int most_turned_away = 1024;
+
 class InstanceAcceptor final : public Acceptor {
  public:
   InstanceAcceptor(FifoPlace place, Fd keeps_open, Fd waker, Fd both, ChannelOptions options)
@@ -183,12 +186,12 @@ class InstanceAcceptor final : public Acceptor {
   ~InstanceAcceptor() override { close(); }
 
   Result<std::unique_ptr<Link>> accept(Deadline deadline) override {
-    for (;;) {
+    for (int turned_away = 0;;) {
       if (!place_) return fail(ErrorKind::closed);
       if (BULKHEAD_TRY(next_request())) {
         auto link = take_in();
         if (link || link.error() == ErrorKind::exhausted) return link;
-        if (deadline == no_wait || !deadline.expired()) continue;
+        if (deadline == no_wait ? ++turned_away < most_turned_away : !deadline.expired()) continue;
       }
       if (deadline == no_wait) return fail(ErrorKind::empty);
       // Requests that come to nothing, and what is none, may go on coming for ever.

@@ -163,6 +163,7 @@ TEST_F(named_pipe, that_is_flooded_with_what_is_no_request_does_not_stop_a_deadl
     }
   }};
   EXPECT_EQ(listener.accept(100ms).error().kind(), ErrorKind::timed_out);
+  EXPECT_EQ(listener.try_accept().error().kind(), ErrorKind::empty);
 }
 
 TEST_F(named_pipe, tells_a_waiting_client_that_the_server_died) {

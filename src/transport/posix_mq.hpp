@@ -15,10 +15,12 @@
 // A client does not wait until it is accepted, but until its request is in the listener's queue.
 //
 // Dying at any moment: a client asks before it makes the queues, so that their names are always
-// where the listener, or the next one of that name, finds them. When they are made it rings, by a
-// change of the mode of the listener's queue, which is none (IN_ATTRIB). Until it is taken in it holds
-// a lock on a byte of that queue which its random bits choose: what one without it asked for, and
-// did not make, is unlinked.
+// where the listener, or the next one of that name, finds them. When they are made and their sides
+// held it marks the one that it sends to (the only one, if it has one), and rings, by a change of
+// the mode of the listener's queue, which is none (IN_ATTRIB). Until it is taken in it holds a lock
+// on a byte of the listener's queue which its random bits choose: what one without it asked for, and
+// did not mark, is unlinked. The listener looks for the lock before it looks for the queues: a client
+// may make them, send and leave between the two.
 //
 // LAYOUT of a request (32 bytes, in units of 128)
 //   offset  size  field
@@ -47,7 +49,7 @@ namespace bulkhead::transport::posix_mq {
 
 struct Request {
   std::uint64_t magic = 0x622d65756575716d;  // "mqueue-b"
-  std::uint32_t version = 1;
+  std::uint32_t version = 2;                 // 1: queues without the mark
   std::uint32_t queues = 0;
   std::array<std::uint8_t, 16> random{};
 };

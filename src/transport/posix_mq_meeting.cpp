@@ -121,6 +121,7 @@ class OpenVisit final : public Visit {
 
   void ring() noexcept {
     made_ = true;
+    set_mark(own_, Mark::made);
     set_mark(meeting_, Mark{});
   }
 
@@ -229,13 +230,14 @@ class QueueAcceptor final : public Acceptor {
   }
 
  private:
-  /// The first that has made its queues; null when there is none.
+  /// The first that has made its queues; null when there is none. Those of whom that may still
+  /// become true are left for the next time.
   Result<std::unique_ptr<Link>> welcome_one() {
     for (auto one = asked_.begin(); one != asked_.end();) {
+      const bool was_there = is_number_held(meeting_, number_of(*one));
       auto link = welcome(*one);
       if (!link && link.error() == ErrorKind::exhausted) return link;
-      const bool makes_them = !link && is_number_held(meeting_, number_of(*one)) &&
-                              link.error() == ErrorKind::not_found;
+      const bool makes_them = !link && was_there && link.error() == ErrorKind::not_found;
       if (makes_them) {
         ++one;
         continue;
@@ -261,6 +263,7 @@ class QueueAcceptor final : public Acceptor {
     if ((request.queues & client_sends) != 0) {
       in = BULKHEAD_TRY(open_queue(names.to_listener, Side::receiver));
     }
+    if (!has_mark(in ? in : out, Mark::made)) return fail(ErrorKind::not_found);
     if (in) hold_for_process(in, Side::receiver);
     if (out) hold_for_process(out, Side::sender);
     Names::unlink(request);

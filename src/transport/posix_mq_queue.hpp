@@ -18,9 +18,10 @@
 //
 // LAYOUT of the locks: a byte each at 0 sender, 1 receiver (open file), 2 sender, 3 receiver (pid);
 //   from 2^32 on the clients of a listener that are making their queues (posix_mq.hpp)
-// LAYOUT of the mode, over 0600: 0100 the sender has left, 0010 the receiver has left, 0001 taken:
-//   a listener has opened the queue (posix_mq.cpp). Each bit is set by one side; when both leave at
-//   once one bit may be lost, and nobody is left to look for it.
+// LAYOUT of the mode, over 0600: 0100 the sender has left, 0010 the receiver has left, 0001 made:
+//   a client has made its queues and holds its sides (posix_mq_meeting.cpp), before anybody opens
+//   them. Each bit is set by one side; when both leave at once one bit may be lost, and nobody is
+//   left to look for it.
 #pragma once
 
 #include <optional>
@@ -75,7 +76,7 @@ std::optional<Side> side_of(FdView queue) noexcept;
 /// 128 random bits, 32 characters.
 Result<std::string> random_name();
 
-enum class Mark : unsigned { sender_left = 0100, receiver_left = 0010, taken = 0001 };
+enum class Mark : unsigned { sender_left = 0100, receiver_left = 0010, made = 0001 };
 constexpr Mark left(Side side) noexcept {
   return side == Side::sender ? Mark::sender_left : Mark::receiver_left;
 }

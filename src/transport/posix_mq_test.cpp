@@ -167,6 +167,7 @@ TEST(posix_mq, calls_a_peer_that_breaks_the_protocol_corrupt) {
   const Names names{request};
   const Fd out = make_raw(names.to_listener, 256, 5);
   posix_mq::hold_side(out, posix_mq::Side::sender);
+  posix_mq::set_mark(out, posix_mq::Mark::made);
   ASSERT_TRUE(put_raw(raw, &request, sizeof request));
   auto server = or_throw(listener.accept(5s));
   ASSERT_TRUE(put_raw(out, "\x01\x01\x00\x00\x09\x00\x00\x00 too short", 18));
