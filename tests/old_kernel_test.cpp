@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The library lives on Linux 5.15 (F32): the conformance suite's basic bodies, all mechanisms, with
-// newer facilities of the kernel denied, one after the other and all at once.
+// newer facilities of the kernel denied, one after the other and all at once; and where the file system
+// has no unnamed files.
 #include <gtest/gtest.h>
 #include <string>
 #include <unistd.h>
@@ -25,8 +26,9 @@ struct Said {
   std::string text;
 };
 
-Said run_without(const std::string& denied, const std::string& bodies) {
-  const std::string suite = test::program_path("conformance_tests");
+Said run_without(const std::string& denied, const std::string& bodies,
+                 const char* program = "conformance_tests") {
+  const std::string suite = test::program_path(program);
   auto run = test::Child::start("lives_without",
                                 {denied, suite, "--gtest_brief=1", "--gtest_filter=" + bodies});
   const test::Waiting waiting{"the suite without " + denied};
@@ -34,10 +36,11 @@ Said run_without(const std::string& denied, const std::string& bodies) {
   return {.status = run.wait(), .text = std::move(text)};
 }
 
-void expect_to_pass(const std::string& denied, const std::string& bodies) {
-  const std::string suite = test::program_path("conformance_tests");
-  if (::access(suite.c_str(), X_OK) != 0) GTEST_SKIP() << "conformance_tests is not built";
-  const auto [status, said] = run_without(denied, bodies);
+void expect_to_pass(const std::string& denied, const std::string& bodies,
+                    const char* program = "conformance_tests") {
+  const std::string suite = test::program_path(program);
+  if (::access(suite.c_str(), X_OK) != 0) GTEST_SKIP() << program << " is not built";
+  const auto [status, said] = run_without(denied, bodies, program);
   EXPECT_EQ(status, 0) << said;
   EXPECT_NE(said.find("[  PASSED  ]"), said.npos) << said;
   EXPECT_EQ(said.find(" 0 tests"), said.npos) << "no body has such a name";
@@ -59,6 +62,17 @@ TEST(old_kernel, without_inotify_refuses_a_posix_queue_in_words) {
   EXPECT_NE(status, 0);
   EXPECT_NE(said.find("has no inotify(7)"), said.npos) << said;
   EXPECT_NE(said.find("use another mechanism"), said.npos) << said;
+}
+
+/// Nor of the file system: memory and mapped files with names get them when they are complete all the
+/// same, of racing makers one wins, and killed ones leave nothing that is not cleaned.
+TEST(old_kernel, without_unnamed_files_makes_memory_and_files_with_names) {
+  expect_to_pass("unnamed_files",
+                 "shared_region.*many_at_once:shared_region.ends_with*:shared_region.of_dead*:"
+                 "shared_region.*leaves_nothing:shared.object_with_a_name*:"
+                 "shared.object_whose_maker*:posix_semaphore.*",
+                 "memory_tests");
+  expect_to_pass("unnamed_files", "*/processes_with_a_name.find_each_other*/mmap*");
 }
 
 TEST(old_kernel, with_none_of_them_does_more) {

@@ -9,12 +9,14 @@
 //
 // Who may call: any thread, several at once; all of a process count as one holder. Only wait()
 // blocks, to its deadline. In a forked child this object works, and holds nothing of its parent's.
-// Ownership: it ends with the last process that has it open. When that one was killed it stays,
-// until the next who makes one of that key makes it anew, or ipcrm(1); a maker that is killed
+// Making one waits for who removes the same at this moment: two seconds at most.
+// Ownership: it ends with the last process that has it open. When that one was killed it stays
+// until the next who makes one of that key makes it anew, or `bulkhead clean`; a maker that is killed
 // half-way is replaced. TRUST: the kernel's rules: whoever has the user's rights can change it.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <sys/types.h>
 
@@ -23,6 +25,10 @@
 #include <bulkhead/result.hpp>
 
 namespace bulkhead {
+
+namespace os {
+class NameRecord;
+}
 
 class BULKHEAD_API SysvSemaphore {
  public:
@@ -45,7 +51,7 @@ class BULKHEAD_API SysvSemaphore {
 
   SysvSemaphore(SysvSemaphore&& other) noexcept;
   SysvSemaphore& operator=(SysvSemaphore&& other) noexcept;
-  ~SysvSemaphore() { close(); }
+  ~SysvSemaphore();
 
   /// One more. `exhausted` at `most`.
   Result<void> post();
@@ -58,6 +64,8 @@ class BULKHEAD_API SysvSemaphore {
 
  private:
   SysvSemaphore(key_t key, int set, unsigned short number, Undo undo) noexcept;
+  static SysvSemaphore used(key_t key, int set, Undo undo,
+                            std::unique_ptr<os::NameRecord> record) noexcept;
   void close() noexcept;
   Result<void> change(short by, Deadline deadline);
   Error failed(const char* operation) const;
@@ -67,6 +75,7 @@ class BULKHEAD_API SysvSemaphore {
   unsigned short number_;
   Undo undo_;
   pid_t user_ = 0;  // the process that is counted among the users; 0 for another program's
+  std::unique_ptr<os::NameRecord> record_;
 };
 
 }  // namespace bulkhead

@@ -70,7 +70,7 @@ Result<void> check_found(FdView file, const MemoryName& name, std::size_t& size)
   }
   // TRUST: processes of equal trust are this user's; whoever else can write it is not.
   const bool others = found.st_uid != ::geteuid() || (found.st_mode & 022) != 0;
-  if (is_posix(name) && others) {
+  if (others) {
     return cannot(ErrorKind::denied, "open", name, "other users can write it",
                   "chmod 600 it, or use it as a Region");
   }
@@ -111,18 +111,6 @@ Result<bool> begin_use(PathMemory& memory, const MemoryName& name) {
   return lock(memory.file, LOCK_SH) && is_linked(memory.file);
 }
 
-Result<Fd> open_nameless_in(const std::string& folder, const MemoryName& name) {
-  Fd file = Fd::adopt(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file && ::fchmod(file.native(), 0600) == 0) return file;
-  if (errno == EOPNOTSUPP || errno == EISDIR) {
-    return cannot(
-        ErrorKind::unsupported, "make", name,
-        "the file system of " + folder + " cannot make a file without a name",
-        "choose a folder on ext4, xfs, btrfs or tmpfs, or make the file first and open it");
-  }
-  return os::failed("make", title_of(name));
-}
-
 }  // namespace
 
 std::string title_of(const MemoryName& name) {
@@ -141,7 +129,9 @@ Result<PathMemory> make_path_memory(const MemoryName& name, std::size_t size, En
   PathMemory memory;
   memory.path = BULKHEAD_TRY(path_of(name));
   memory.owner = ::getpid();
-  memory.file = BULKHEAD_TRY(open_nameless_in(os::folder_of(memory.path), name));
+  auto draft = BULKHEAD_TRY(os::Draft::make(memory.path, title_of(name)));
+  memory.file = std::move(draft.file);
+  memory.aside = std::move(draft.aside);
   memory.size = name.offset + size;
   if (is_posix(name)) BULKHEAD_TRY(check_memory_limits(size));
   BULKHEAD_TRY(reserve(memory.file, memory.size, title_of(name)));
@@ -153,11 +143,7 @@ Result<PathMemory> make_path_memory(const MemoryName& name, std::size_t size, En
 }
 
 Result<void> give_name(PathMemory& memory, const MemoryName& name) {
-  const std::string itself = "/proc/self/fd/" + std::to_string(memory.file.native());
-  if (::linkat(AT_FDCWD, itself.c_str(), AT_FDCWD, memory.path.c_str(), AT_SYMLINK_FOLLOW) == 0) {
-    return {};
-  }
-  return os::failed("name", title_of(name));
+  return os::name_draft(memory.file, memory.aside, memory.path, title_of(name));
 }
 
 Result<PathMemory> open_path_memory(const MemoryName& name) {

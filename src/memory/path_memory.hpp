@@ -2,9 +2,9 @@
 //
 // Memory with a name in a folder: POSIX shared memory (/dev/shm) and files.
 //
-// It is made without a name (O_TMPFILE), filled, and given its name as the last step by linkat(2),
-// which fails when the name is taken. So nobody ever finds half of one, of many makers one wins,
-// and of a maker that is killed before that step nothing is left.
+// It is made without a name, filled, and given its name as the last step, which fails when the name
+// is taken (os/draft.hpp). So nobody ever finds half of one, of many makers one wins, and a maker that
+// is killed before that step leaves nothing, or what `bulkhead clean` removes.
 //
 // STATE of POSIX memory that ends with its users (Keep::while_used); who uses it holds a shared lock
 // (flock(2)) on the file, which the kernel drops when the process is gone
@@ -26,6 +26,7 @@
 #include <bulkhead/memory_name.hpp>
 #include <bulkhead/result.hpp>
 
+#include "os/draft.hpp"
 #include "os/name_record.hpp"
 
 namespace bulkhead::memory {
@@ -34,6 +35,7 @@ enum class Ends : std::uint8_t { with_users, when_removed };
 
 struct PathMemory {
   Fd file;
+  os::Aside aside;  ///< while it has not its name
   std::string path;
   std::size_t size = 0;  ///< of the whole file
   std::optional<os::NameRecord> record;

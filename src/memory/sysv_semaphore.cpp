@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LAYOUT of a set: three semaphores
-//   0  count   what is counted
-//   1  ready   1: the count means something
-//   2  users   processes that have it open: raised with SEM_UNDO, so the kernel lowers it at a death
-// STATE of a set; each arrow is one semop(2), which the kernel does whole or not at all
-//   not ready, no users  --make: ready, count, a user-->     ready, used
-//   ready, used          --open: one more user-->            ready, used
-//   ready, used          --the last one closes or dies-->    ready, no users (stale)
-//   ready, no users      --remove: not ready, a user-->      not ready, used by who removes it: IPC_RMID
-// Who finds it not ready and used waits, in the kernel, for that one to be done or dead. A maker that
-// dies has made nothing or all, one that removes and dies leaves what the next one makes anew.
-#include <array>
+// What the kernel keeps, and every step of it, is in os/semaphore_set.hpp. Each user has a record of
+// the key (os/name_record.hpp), from before it touches the set until it has ended its use.
 #include <cerrno>
+#include <chrono>
 #include <ctime>
-#include <span>
 #include <string>
 #include <sys/ipc.h>
 #include <sys/sem.h>
@@ -23,53 +13,17 @@
 
 #include <bulkhead/sysv_semaphore.hpp>
 
+#include "os/name_record.hpp"
+#include "os/semaphore_set.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead {
 namespace {
 
-enum Part : unsigned short { count_part = 0, ready_part = 1, users_part = 2, parts = 3 };
-using Steps = std::span<sembuf>;
+namespace set_of = os::semaphore_set;
 
-constexpr sembuf when_zero(Part part) {
-  return {.sem_num = part, .sem_op = 0, .sem_flg = IPC_NOWAIT};
-}
-constexpr sembuf add(Part part, short by, short flags = IPC_NOWAIT) {
-  return {.sem_num = part, .sem_op = by, .sem_flg = flags};
-}
-constexpr sembuf one_user = add(users_part, 1, IPC_NOWAIT | SEM_UNDO);
-
-/// All of the steps, at once. EAGAIN when they cannot be done now, EIDRM or EINVAL without a set.
-bool step(int set, Steps steps) {
-  return os::retry_eintr([&] { return ::semop(set, steps.data(), steps.size()); }) == 0;
-}
-
-bool make_ready(int set, unsigned count) {
-  std::array<sembuf, 5> steps{when_zero(ready_part), when_zero(users_part), add(ready_part, 1),
-                              one_user, add(count_part, static_cast<short>(count))};
-  return step(set, std::span{steps}.first(count == 0 ? 4 : 5));
-}
-
-/// With `users` of one at least: a set that only the dead used is not there.
-bool become_user(int set) {
-  std::array steps{add(ready_part, -1), add(ready_part, 1), add(users_part, -1), add(users_part, 1),
-                   one_user};
-  return step(set, steps);
-}
-
-/// Removes it when nobody uses it.
-void remove_unused(int set) {
-  std::array steps{when_zero(users_part), add(ready_part, -1), one_user};
-  if (step(set, steps)) ::semctl(set, 0, IPC_RMID);
-}
-
-/// Until the one who removes it has done so, or is dead.
-void until_unused(int set) {
-  std::array steps{sembuf{.sem_num = users_part, .sem_op = 0, .sem_flg = 0}};
-  step(set, steps);
-}
-
-int value_of(int set, Part part) { return ::semctl(set, part, GETVAL); }
+/// How long one who removes a set may take for it, stopped in the middle say.
+constexpr auto patience = std::chrono::seconds{2};
 
 std::string label(key_t key) { return "System V semaphore " + std::to_string(key); }
 
@@ -80,18 +34,43 @@ std::unexpected<Error> no_such(key_t key) {
                                      .remedy = "make it first"});
 }
 
+std::unexpected<Error> no_key(key_t key) {
+  return fail(ErrorKind::invalid, {.operation = "use",
+                                   .object = label(key),
+                                   .cause = "key 0 is that of no set in particular",
+                                   .remedy = "choose another key, or a Semaphore"});
+}
+
+std::unexpected<Error> of_another_program(const char* operation, key_t key) {
+  return fail(ErrorKind::incompatible, {.operation = operation,
+                                        .object = label(key),
+                                        .cause = "another program has a set of that key",
+                                        .remedy = "choose another key, or attach to it"});
+}
+
+std::unexpected<Error> in_use(key_t key, const char* cause) {
+  return fail(ErrorKind::exists, {.operation = "make",
+                                  .object = label(key),
+                                  .cause = cause,
+                                  .remedy = "open it, or choose another key"});
+}
+
 /// The set of that key, made when `flags` say so.
 Result<int> find(const char* operation, key_t key, int flags) {
-  const int set = ::semget(key, parts, flags);
-  if (set >= 0) return set;
-  if (errno == ENOENT) return no_such(key);
-  if (errno == EINVAL) {
-    return fail(ErrorKind::incompatible, {.operation = operation,
-                                          .object = label(key),
-                                          .cause = "another program has a set of that key",
-                                          .remedy = "choose another key, or attach to it"});
+  const int set = ::semget(key, set_of::parts, flags);
+  if (set < 0 && errno == ENOENT) return no_such(key);
+  if (set < 0 && errno != EINVAL) {
+    return os::failed(operation, label(key), "ipcs -s shows what is there");
   }
-  return os::failed(operation, label(key), "ipcs -s shows what is there");
+  if (set < 0 || set_of::has_other_form(set)) return of_another_program(operation, key);
+  return set;
+}
+
+/// So that it is known whose it was when this process is killed.
+Result<std::unique_ptr<os::NameRecord>> record_of(key_t key) {
+  auto record = BULKHEAD_TRY(os::NameRecord::create("system_v_semaphore"));
+  BULKHEAD_TRY(record.add(os::Named::semaphore, std::to_string(key)));
+  return std::make_unique<os::NameRecord>(std::move(record));
 }
 
 }  // namespace
@@ -99,44 +78,51 @@ Result<int> find(const char* operation, key_t key, int flags) {
 SysvSemaphore::SysvSemaphore(key_t key, int set, unsigned short number, Undo undo) noexcept
     : key_(key), set_(set), number_(number), undo_(undo) {}
 
+SysvSemaphore SysvSemaphore::used(key_t key, int set, Undo undo,
+                                  std::unique_ptr<os::NameRecord> record) noexcept {
+  SysvSemaphore semaphore{key, set, set_of::count_part, undo};
+  semaphore.user_ = ::getpid();
+  record->made();
+  semaphore.record_ = std::move(record);
+  return semaphore;
+}
+
 Result<SysvSemaphore> SysvSemaphore::create(key_t key, unsigned count, Undo undo) {
   if (count > most) {
     return fail(ErrorKind::too_large,
                 {.operation = "make", .object = label(key), .cause = "it counts to 32767"});
   }
+  if (key == IPC_PRIVATE) return no_key(key);
+  auto record = BULKHEAD_TRY(record_of(key));
   for (;;) {
     const int set = BULKHEAD_TRY(find("make", key, IPC_CREAT | 0600));
-    if (make_ready(set, count)) {
-      SysvSemaphore made{key, set, count_part, undo};
-      made.user_ = ::getpid();
-      return made;
-    }
+    if (set_of::make_ready(set, count)) return used(key, set, undo, std::move(record));
     if (errno == EIDRM || errno == EINVAL) continue;
     if (errno != EAGAIN) return os::failed("make", label(key));
-    const int ready = value_of(set, ready_part);
-    const int users = value_of(set, users_part);
+    const int ready = set_of::value_of(set, set_of::ready_part);
+    const int users = set_of::value_of(set, set_of::users_part);
+    if (ready < 0 || users < 0) continue;  // it was removed meanwhile
     if (ready == 0) {
-      until_unused(set);
+      if (!set_of::until_unused(set, patience) && errno == EAGAIN) {
+        return in_use(key, "a process that removes it does not go on");
+      }
+    } else if (ready != set_of::ready_mark) {
+      return of_another_program("make", key);
     } else if (users == 0) {
-      remove_unused(set);
-    } else if (ready > 0 && users > 0) {  // else it was removed meanwhile
-      return fail(ErrorKind::exists, {.operation = "make",
-                                      .object = label(key),
-                                      .cause = "a process has it open",
-                                      .remedy = "open it, or choose another key"});
+      set_of::remove_unused(set);
+    } else {
+      return in_use(key, "a process has it open");
     }
   }
 }
 
 Result<SysvSemaphore> SysvSemaphore::open(key_t key, Undo undo) {
+  if (key == IPC_PRIVATE) return no_key(key);
   const int set = BULKHEAD_TRY(find("open", key, 0));
-  if (!become_user(set)) {
-    if (errno == EAGAIN || errno == EIDRM || errno == EINVAL) return no_such(key);
-    return os::failed("open", label(key));
-  }
-  SysvSemaphore opened{key, set, count_part, undo};
-  opened.user_ = ::getpid();
-  return opened;
+  auto record = BULKHEAD_TRY(record_of(key));
+  if (set_of::become_user(set)) return used(key, set, undo, std::move(record));
+  if (errno == EAGAIN || errno == EIDRM || errno == EINVAL) return no_such(key);
+  return os::failed("open", label(key));
 }
 
 Result<SysvSemaphore> SysvSemaphore::open_or_create(key_t key, unsigned count, Undo undo) {
@@ -159,7 +145,8 @@ SysvSemaphore::SysvSemaphore(SysvSemaphore&& other) noexcept
       set_(std::exchange(other.set_, -1)),
       number_(other.number_),
       undo_(other.undo_),
-      user_(other.user_) {}
+      user_(other.user_),
+      record_(std::move(other.record_)) {}
 
 SysvSemaphore& SysvSemaphore::operator=(SysvSemaphore&& other) noexcept {
   if (this == &other) return *this;
@@ -169,14 +156,16 @@ SysvSemaphore& SysvSemaphore::operator=(SysvSemaphore&& other) noexcept {
   number_ = other.number_;
   undo_ = other.undo_;
   user_ = other.user_;
+  record_ = std::move(other.record_);
   return *this;
 }
 
+SysvSemaphore::~SysvSemaphore() { close(); }
+
 void SysvSemaphore::close() noexcept {
   const int set = std::exchange(set_, -1);
-  if (set < 0 || user_ != ::getpid()) return;
-  std::array steps{add(users_part, -1, IPC_NOWAIT | SEM_UNDO)};
-  if (step(set, steps)) remove_unused(set);
+  if (set >= 0 && user_ == ::getpid()) set_of::end_use(set);
+  record_.reset();
 }
 
 Result<void> SysvSemaphore::post() { return change(1, never); }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/draft.hpp"
 #include "os/names.hpp"
 #include "os/syscall.hpp"
 
@@ -53,15 +54,8 @@ Result<Fd> open_file(const std::string& path, int flags) {
 
 Result<Fd> open_nameless() {
   const std::string folder = BULKHEAD_TRY(runtime_directory());
-  Fd file = Fd::adopt(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)) {
-    if (!file) return failed("make file", folder);
-    return file;
-  }
-  const std::string path = folder + "/.log-" + std::to_string(random_word());
-  file = BULKHEAD_TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL));
-  ::unlink(path.c_str());
-  return file;
+  auto draft = BULKHEAD_TRY(Draft::make(folder + "/log", folder));
+  return std::move(draft.file);
 }
 
 Result<std::size_t> read_at(FdView file, std::uint64_t offset, MutableBytes into,

@@ -19,8 +19,7 @@ namespace bulkhead::os {
 
 /// Opens with O_CLOEXEC and O_NOFOLLOW; a new file has mode 0600, whatever the umask.
 Result<Fd> open_file(const std::string& path, int flags);
-/// A file without a name in this user's runtime directory or the like: O_TMPFILE, else made and
-/// removed.
+/// A file without a name in this user's runtime directory.
 Result<Fd> open_nameless();
 
 /// Reads until `into` is full or the file ends. The number of bytes.

@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +34,10 @@ std::string_view word(Named kind) {
       return "memory";
     case Named::segment:
       return "segment";
+    case Named::semaphore:
+      return "semaphore";
+    case Named::draft:
+      return "draft";
     case Named::key:
       break;
   }
@@ -101,11 +106,22 @@ std::string path_of_memory(std::string_view name) { return "/dev/shm" + std::str
 /// An id comes again only after its sequence number has wrapped.
 std::string identity_of_id(int id) { return "0:" + std::to_string(id) + ":0"; }
 
+namespace {
+
+/// Of System V; -1 when there is none.
+int id_of(Named kind, const std::string& name) {
+  key_t key = 0;
+  std::from_chars(name.data(), name.data() + name.size(), key);
+  if (key == IPC_PRIVATE) return -1;
+  if (kind == Named::key) return ::msgget(key, 0);
+  return kind == Named::segment ? ::shmget(key, 0, 0) : ::semget(key, 0, 0);
+}
+
+}  // namespace
+
 std::string identity_of(Named kind, const std::string& name) {
-  if (kind == Named::key || kind == Named::segment) {
-    key_t key = 0;
-    std::from_chars(name.data(), name.data() + name.size(), key);
-    const int id = kind == Named::key ? ::msgget(key, 0) : ::shmget(key, 0, 0);
+  if (kind == Named::key || kind == Named::segment || kind == Named::semaphore) {
+    const int id = id_of(kind, name);
     return id < 0 ? std::string{} : identity_of_id(id);
   }
   if (kind == Named::memory) return identity_in(FdView{AT_FDCWD}, path_of_memory(name));

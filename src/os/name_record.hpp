@@ -17,8 +17,8 @@
 //   mechanism TEXT   the first: who may name it ("fifo")
 //   owner PID
 //   lock PATH        the lock file whose holder has the name that follows (names.hpp)
-//   socket|fifo|queue|key|memory|segment TEXT   a name: a path, "/name" of a POSIX object, a System V
-//                                key (decimal)
+//   socket|fifo|queue|key|memory|segment|semaphore|draft TEXT   a name: a path, "/name" of a POSIX
+//                                object, a System V key (decimal)
 //   made DEVICE:INODE:BIRTH      of the name before it: what was made there
 // TRUST: the folder is this user's alone (mode 0700), and still nothing is removed that is not of
 // the kind that was written down, of this user, and the one that was made.
@@ -41,6 +41,8 @@ enum class Named : std::uint8_t {
   key,      ///< a System V message queue's key, in decimal
   memory,   ///< "/name": POSIX shared memory; in use while somebody has its file locked
   segment,  ///< a System V shared memory's key, in decimal; in use while it is attached
+  semaphore,  ///< a System V semaphore set's key, in decimal; in use while it has users (semaphore_set.hpp)
+  draft,  ///< a path: a file that was to get another name (draft.hpp)
 };
 
 class NameRecord {
@@ -96,7 +98,7 @@ Result<std::string> record_directory();
 std::string identity_of(Named kind, const std::string& name);
 /// The same of what lies in an open folder; of the open file itself for an empty name.
 std::string identity_in(FdView folder, const std::string& name);
-/// The same of a System V queue's or memory's id.
+/// The same of a System V queue's, memory's or semaphore set's id.
 std::string identity_of_id(int id);
 /// Where the memory "/name" of POSIX is as a file, shm_overview(7).
 std::string path_of_memory(std::string_view name);

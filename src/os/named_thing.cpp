@@ -8,13 +8,16 @@
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "os/draft.hpp"
 #include "os/names.hpp"
+#include "os/semaphore_set.hpp"
 #include "os/syscall.hpp"
 
 namespace bulkhead::os {
@@ -55,6 +58,18 @@ Result<Verdict> gone_or_failed(const std::string& operation, const std::string& 
   return failed(operation, name);
 }
 
+mode_t kind_of(Named kind) {
+  if (kind == Named::draft) return S_IFREG;
+  return kind == Named::socket ? S_IFSOCK : S_IFIFO;
+}
+
+bool is_deserted(const NamedThing& thing, FdView folder, const std::string& name) {
+  // A draft's name is random, and nobody uses the file by it.
+  if (thing.kind == Named::draft) return is_name_of_draft(name);
+  return thing.kind == Named::fifo ? is_deserted_fifo(folder, name.c_str())
+                                   : is_deserted_socket(thing.name);
+}
+
 /// A path in two: the folder held open, and the name in it.
 Result<Verdict> take_path(const NamedThing& thing, Do what) {
   const auto slash = thing.name.rfind('/');
@@ -67,14 +82,13 @@ Result<Verdict> take_path(const NamedThing& thing, Do what) {
   if (::fstatat(folder.native(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
     return gone_or_failed("look at", thing.name);
   }
-  const mode_t kind = thing.kind == Named::socket ? S_IFSOCK : S_IFIFO;
+  const mode_t kind = kind_of(thing.kind);
   if ((found.st_mode & S_IFMT) != kind || found.st_uid != ::geteuid()) return Verdict::other;
   // Our own is known by its birth, and is not asked whether somebody listens: a process that dies
   // gives up its locks a moment before its sockets. One that its owner had no time to tell about must look unused.
   if (!thing.made.empty()) {
     if (thing.made != identity_in(folder, name)) return Verdict::other;
-  } else if (kind == S_IFIFO ? !is_deserted_fifo(folder, name.c_str())
-                             : !is_deserted_socket(thing.name)) {
+  } else if (!is_deserted(thing, folder, name)) {
     return Verdict::other;
   }
   if (what == Do::look || ::unlinkat(folder.native(), name.c_str(), 0) == 0) {
@@ -155,6 +169,34 @@ Result<Verdict> take_segment(const NamedThing& thing, Do what) {
   return failed("remove memory", thing.name);
 }
 
+Result<Verdict> take_semaphore(const NamedThing& thing, Do what) {
+  key_t key = 0;
+  const char* const end = thing.name.data() + thing.name.size();
+  if (std::from_chars(thing.name.data(), end, key).ptr != end || key == IPC_PRIVATE) {
+    return Verdict::other;
+  }
+  const int set = ::semget(key, 0, 0);
+  semid_ds state{};
+  union {
+    semid_ds* state;
+  } argument{.state = &state};
+  if (set < 0) return gone_or_failed("look at semaphore", thing.name);
+  if (::semctl(set, 0, IPC_STAT, argument) != 0) {
+    return errno == EACCES ? Verdict::other : Verdict::gone;
+  }
+  if (state.sem_perm.cuid != ::geteuid() || semaphore_set::has_other_form(set)) {
+    return Verdict::other;
+  }
+  const bool told = !thing.made.empty();
+  if (told && thing.made != identity_of_id(set)) return Verdict::gone;  // made anew since
+  // Who uses it has a record of its own, and nobody by this one's fork does: its lock is free.
+  if (semaphore_set::value_of(set, semaphore_set::users_part) > 0) return Verdict::gone;
+  if (!told && !semaphore_set::looks_unused(set)) return Verdict::other;
+  if (what == Do::look || semaphore_set::remove_unused(set)) return Verdict::removed;
+  if (errno == EAGAIN || errno == EIDRM || errno == EINVAL) return Verdict::gone;
+  return failed("remove semaphore", thing.name);
+}
+
 }  // namespace
 
 Result<Verdict> NamedThing::take_away(Do what) const {
@@ -167,8 +209,11 @@ Result<Verdict> NamedThing::take_away(Do what) const {
       return take_memory(*this, what);
     case Named::segment:
       return take_segment(*this, what);
+    case Named::semaphore:
+      return take_semaphore(*this, what);
     case Named::socket:
     case Named::fifo:
+    case Named::draft:
       break;
   }
   return take_path(*this, what);

@@ -21,6 +21,8 @@ std::optional<Named> kind_of(std::string_view word) {
   if (word == "key") return Named::key;
   if (word == "memory") return Named::memory;
   if (word == "segment") return Named::segment;
+  if (word == "semaphore") return Named::semaphore;
+  if (word == "draft") return Named::draft;
   return std::nullopt;
 }
 

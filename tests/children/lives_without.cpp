@@ -3,6 +3,7 @@
 // kernel has not got these, as an older one or a container's filter answers.
 #include <cerrno>
 #include <cstddef>
+#include <fcntl.h>
 #include <iostream>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -47,6 +48,15 @@ void deny_memfd_exec_flags(Code& code) {
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL));
 }
 
+/// O_TMPFILE, which FUSE, NFS, FAT and 9P have not.
+void deny_unnamed_files(Code& code) {
+  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number_at));
+  code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3));
+  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument_at(2)));
+  code.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1));
+  code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP));
+}
+
 const std::map<std::string, unsigned> calls{
     {"futex_waitv", 449},
     {"pidfd_open", SYS_pidfd_open},
@@ -68,6 +78,8 @@ int main(int, char** argv) {
       deny_peer_pidfd(code);
     } else if (name == "memfd_exec_flags") {
       deny_memfd_exec_flags(code);
+    } else if (name == "unnamed_files") {
+      deny_unnamed_files(code);
     } else if (calls.contains(name)) {
       deny_call(code, calls.at(name));
     } else {

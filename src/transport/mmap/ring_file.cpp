@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/draft.hpp"
 #include "os/file.hpp"
 #include "os/syscall.hpp"
 
@@ -17,22 +18,8 @@ namespace {
 
 /// Has its name when it is complete; whoever is second with the name takes the first one's.
 Result<void> make_ring(const std::string& path, std::uint64_t capacity) {
-  const std::string folder = os::folder_of(path);
   BULKHEAD_TRY(os::check_size_limit(ring_offset + capacity, path));
-  std::string aside;
-  Fd file = Fd::adopt(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file) {
-    aside = path + ".new-" + std::to_string(os::random_word());
-    file = BULKHEAD_TRY(os::open_file(aside, O_RDWR | O_CREAT | O_EXCL));
-  } else if (::fchmod(file.native(), 0600) != 0) {
-    return os::failed("make", path);
-  }
-  struct Removal {
-    const std::string& name;
-    ~Removal() {
-      if (!name.empty()) ::unlink(name.c_str());
-    }
-  } removal{aside};
+  auto [file, aside] = BULKHEAD_TRY(os::Draft::make(path, path));
   int number = EINTR;
   while (number == EINTR) {
     number = ::posix_fallocate(file.native(), 0, static_cast<off_t>(ring_offset + capacity));
@@ -50,11 +37,8 @@ Result<void> make_ring(const std::string& path, std::uint64_t capacity) {
   const Bytes bytes{reinterpret_cast<const std::byte*>(&header), sizeof header};
   BULKHEAD_TRY(os::write_at(file, 0, bytes, path));
   BULKHEAD_TRY(os::sync_data(file, path));
-  const int linked =
-      aside.empty() ? ::linkat(AT_FDCWD, ("/proc/self/fd/" + std::to_string(file.native())).c_str(),
-                               AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW)
-                    : ::link(aside.c_str(), path.c_str());
-  if (linked != 0 && errno != EEXIST) return os::failed("make", path);
+  const auto named = os::name_draft(file, aside, path, path);
+  if (!named && named.error() != ErrorKind::exists) return named;
   return {};
 }
 
