@@ -74,7 +74,8 @@ class BULKHEAD_API SharedRegion {
     Pages pages = Pages::normal;
     /// Of what has a name and is made.
     Keep keep = Keep::while_used;
-    /// How large it may grow, which costs address space only. 0: it keeps its size.
+    /// How large it may grow, which costs address space only. 0: it keeps its size. `unsupported`
+    /// for anonymous and System V memory, and for huge pages.
     std::size_t grow_to = 0;
   };
 

@@ -114,11 +114,13 @@ Result<Mapping> Mapping::of_file(FdView file, std::uint64_t offset, std::size_t 
 Result<Mapping> Mapping::of_nothing(std::size_t size, const Wish& wish) {
   Mapping mapping;
   mapping.length_ = size;
-  // Populated always: nothing else reserves pages of an anonymous mapping.
-  const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE | (wish.huge ? MAP_HUGETLB : 0);
+  const int flags = MAP_SHARED | MAP_ANONYMOUS | (wish.huge ? MAP_HUGETLB : 0);
   void* const at = BULKHEAD_TRY(ask(size, PROT_READ | PROT_WRITE, flags, FdView{}, 0, wish));
   mapping.base_ = mapping.data_ = static_cast<std::byte*>(at);
-  BULKHEAD_TRY(mapping.fulfil(size, wish));
+  // Always: nothing else reserves pages of an anonymous mapping.
+  Wish all = wish;
+  all.prefault = true;
+  BULKHEAD_TRY(mapping.fulfil(size, all));
   return mapping;
 }
 
@@ -133,8 +135,8 @@ Result<Mapping> Mapping::of_segment(int id, std::size_t size, const Wish& wish) 
   return mapping;
 }
 
-Result<Mapping> Mapping::again() const {
-  if (segment_ >= 0) return of_segment(segment_, length_, {});
+Result<Mapping> Mapping::again(const Wish& wish) const {
+  if (segment_ >= 0) return of_segment(segment_, length_, wish);
   // An old size of 0 maps the same pages a second time, mremap(2).
   void* const at = ::mremap(base_, 0, length_, MREMAP_MAYMOVE);
   if (at == MAP_FAILED) return os::failed("map", words(length_));
@@ -142,6 +144,7 @@ Result<Mapping> Mapping::again() const {
   copy.base_ = static_cast<std::byte*>(at);
   copy.data_ = copy.base_ + (data_ - base_);
   copy.length_ = length_;
+  BULKHEAD_TRY(copy.fulfil(length_ - static_cast<std::size_t>(data_ - base_), wish));
   return copy;
 }
 

@@ -35,7 +35,7 @@ class Mapping {
   static Result<Mapping> of_nothing(std::size_t size, const Wish& wish);
   static Result<Mapping> of_segment(int id, std::size_t size, const Wish& wish);
   /// The same pages a second time.
-  Result<Mapping> again() const;
+  Result<Mapping> again(const Wish& wish) const;
 
   Mapping() = default;
   Mapping(Mapping&& other) noexcept;
@@ -50,10 +50,10 @@ class Mapping {
   bool is_watched() const noexcept { return static_cast<bool>(guard_); }
   bool is_damaged() const noexcept { return guard_.is_damaged(); }
   void unmap() noexcept;
-
- private:
+  /// Pre-faults and locks the first `size` bytes as wished: again when it has grown.
   Result<void> fulfil(std::size_t size, const Wish& wish);
 
+ private:
   std::byte* base_ = nullptr;  // of a whole page
   std::size_t length_ = 0;
   std::byte* data_ = nullptr;

@@ -115,6 +115,11 @@ Result<void> seal(FdView file, Region::State state) {
   return os::failed("seal", "region");
 }
 
+bool is_of_huge_pages(FdView file) {
+  struct statfs file_system{};
+  return ::fstatfs(file.native(), &file_system) != 0 || file_system.f_type != TMPFS_MAGIC;
+}
+
 Result<MemoryFile> inspect(FdView file) {
   // TRUST: the seals are read first. Size and blocks read before them could have been changed by a
   // peer that seals in between; once it is sealed they cannot.
@@ -126,10 +131,7 @@ Result<MemoryFile> inspect(FdView file) {
                  ", not a memory file");
   }
   // Huge pages are not reserved by the file but by each mapping: a later access could fault.
-  struct statfs file_system{};
-  if (::fstatfs(file.native(), &file_system) != 0 || file_system.f_type != TMPFS_MAGIC) {
-    return unfit("a memory file of huge pages");
-  }
+  if (is_of_huge_pages(file)) return unfit("a memory file of huge pages");
   MemoryFile found{.size = static_cast<std::size_t>(status.st_size)};
   if (has(seals, seals_frozen)) {
     found.state = Region::State::frozen;

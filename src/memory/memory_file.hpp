@@ -52,5 +52,6 @@ Result<MemoryFile> inspect(FdView file);
 /// The size of a memory file that several write: `corrupt` unless it is `shared`, or one that can
 /// only grow. Of huge pages too: only for peers of equal trust.
 Result<std::size_t> inspect_shared(FdView file);
+bool is_of_huge_pages(FdView file);
 
 }  // namespace bulkhead::memory

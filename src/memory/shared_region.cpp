@@ -73,12 +73,24 @@ Kind kind_of(const MemoryName& name) {
   return Kind::file;
 }
 
+enum class Size : std::uint8_t { may_change, fixed };
+
+Result<void> check_growth(const Options& options, Size size) {
+  if (size == Size::may_change || options.grow_to == 0) return {};
+  return cannot("grow", "memory of this kind keeps its size",
+                "make it of kind memory_file, of normal pages");
+}
+
+/// Of huge pages: to map more of such a file than it has makes it larger, without the pages.
+Size size_of(const Options& options, Kind kind) {
+  const bool fixed = kind == Kind::anonymous || kind == Kind::system_v ||
+                     options.pages == SharedRegion::Pages::huge;
+  return fixed ? Size::fixed : Size::may_change;
+}
+
 Result<void> check(const Options& options, std::size_t size, Kind kind) {
   if (size == 0) return wrong("make", "a size of 0 bytes");
-  const bool fixed = kind == Kind::anonymous || kind == Kind::system_v;
-  if (fixed && options.grow_to != 0) {
-    return cannot("grow", "memory of this kind keeps its size", "make it of kind memory_file");
-  }
+  BULKHEAD_TRY(check_growth(options, size_of(options, kind)));
   if (options.pages == SharedRegion::Pages::huge) {
     if (kind == Kind::posix || kind == Kind::file) {
       return cannot("map", "huge pages of a file are its file system's",
@@ -200,7 +212,9 @@ Result<SharedRegion> SharedRegion::create(const MemoryName& name, std::size_t si
 Result<SharedRegion> SharedRegion::open(const MemoryName& name, Options options) {
   SharedRegion region;
   region.kind_ = kind_of(name);
-  if (region.kind_ != Kind::system_v) BULKHEAD_TRY(bulkhead::check(options, 1, region.kind_));
+  // Which pages System V memory has was its maker's choice.
+  BULKHEAD_TRY(region.kind_ == Kind::system_v ? check_growth(options, Size::fixed)
+                                              : bulkhead::check(options, 1, region.kind_));
   auto held = std::make_unique<Holding>(options, name);
   std::size_t size = 0;
   if (region.kind_ == Kind::system_v) {
@@ -247,6 +261,7 @@ Result<SharedRegion> SharedRegion::attach(Fd fd, Trust trust, Options options) {
                                     .remedy = "take a published or frozen Region from it"});
   }
   const std::size_t size = BULKHEAD_TRY(memory::inspect_shared(fd));
+  if (memory::is_of_huge_pages(fd)) BULKHEAD_TRY(check_growth(options, Size::fixed));
   auto held = std::make_unique<Holding>(options, file_memory({}));
   held->mapping = BULKHEAD_TRY(memory::Mapping::of_file(fd, 0, size, wish_of(options)));
   held->path.file = std::move(fd);
@@ -281,8 +296,11 @@ Result<void> SharedRegion::refresh() {
   if (!held_ || held_->options.grow_to == 0) return check();
   const auto size = BULKHEAD_TRY(os::size_of(held_->path.file, "shared region"));
   const auto here = static_cast<std::size_t>(size) - held_->name.offset;
-  if (size >= held_->name.offset + size_)
-    size_ = std::max(size_, std::min(here, held_->options.grow_to));
+  const std::size_t seen = std::min(here, held_->options.grow_to);
+  if (size >= held_->name.offset + size_ && seen > size_) {
+    BULKHEAD_TRY(held_->mapping.fulfil(seen, wish_of(held_->options, title_of(held_->name))));
+    size_ = seen;
+  }
   return check();
 }
 
@@ -306,8 +324,12 @@ Result<SharedRegion> SharedRegion::duplicate() const {
   SharedRegion copy;
   copy.kind_ = kind_;
   auto held = std::make_unique<Holding>(held_->options, file_memory({}));
+  if (kind_ == Kind::anonymous && held_->options.pages == Pages::huge) {
+    return cannot("duplicate", "the kernel maps huge pages without a file once only",
+                  "make it of kind memory_file");
+  }
   if (kind_ == Kind::anonymous) {
-    held->mapping = BULKHEAD_TRY(held_->mapping.again());
+    held->mapping = BULKHEAD_TRY(held_->mapping.again(wish_of(held_->options)));
   } else {
     held->path.file = BULKHEAD_TRY(Fd::duplicate(held_->path.file));
     held->mapping =

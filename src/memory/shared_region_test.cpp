@@ -19,9 +19,11 @@
 
 #include <bulkhead/latch.hpp>
 #include <bulkhead/names.hpp>
+#include <bulkhead/region.hpp>
 #include <bulkhead/shared.hpp>
 #include <bulkhead/shared_region.hpp>
 
+#include "memory/mapping.hpp"
 #include "support/census.hpp"
 #include "support/forked.hpp"
 
@@ -202,6 +204,12 @@ TEST(shared_region, of_another_size_or_of_other_users_is_refused) {
   const auto refused = SharedRegion::open(name);
   EXPECT_EQ(refused.error(), ErrorKind::denied);
   EXPECT_THAT(refused.error().sentence(), HasSubstr("chmod 600"));
+  // A file no less: there may be locks in it.
+  const auto file = file_memory((test::temporary_folder() / "open to all").string());
+  or_throw(SharedRegion::create(file, page));
+  EXPECT_TRUE(SharedRegion::open(file));
+  ASSERT_EQ(::chmod(file.name.c_str(), 0620), 0);
+  EXPECT_EQ(SharedRegion::open(file).error(), ErrorKind::denied);
   EXPECT_EQ(SharedRegion::open(posix_memory("a/b")).error(), ErrorKind::invalid);
   EXPECT_EQ(SharedRegion::open(system_v_memory(0)).error(), ErrorKind::invalid);
 }
@@ -236,6 +244,8 @@ TEST(shared_region, grows_where_it_lies_and_others_see_it) {
     const SharedRegion::Options growable{.grow_to = 16 * page};
     if (name.kind == MemoryName::Kind::system_v) {
       EXPECT_EQ(SharedRegion::create(name, page, growable).error(), ErrorKind::unsupported);
+      auto fixed = or_throw(SharedRegion::create(name, page));
+      EXPECT_EQ(SharedRegion::open(name, growable).error(), ErrorKind::unsupported);
       continue;
     }
     auto here = or_throw(SharedRegion::create(name, page, growable));
@@ -260,38 +270,153 @@ TEST(shared_region, grows_where_it_lies_and_others_see_it) {
   EXPECT_EQ(or_throw(SharedRegion::create(page)).grow(2 * page).error(), ErrorKind::unsupported);
 }
 
-TEST(shared_region, is_locked_in_memory_or_says_what_the_limit_is) {
+/// In KiB, as the kernel counts it.
+std::size_t locked_now() {
+  std::ifstream status{"/proc/self/status"};
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmLck:")) return std::stoul(line.substr(6));
+  }
+  return 0;
+}
+
+bool mlock_is_the_kernels() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "mlock(2) does nothing under this sanitizer";
+  return false;
+#else
+  return true;
 #endif
+}
+
+TEST(shared_region, that_is_locked_stays_so_as_it_grows_and_in_each_copy) {
+  if (!mlock_is_the_kernels()) GTEST_SKIP() << "mlock(2) does nothing under this sanitizer";
+  const std::size_t before = locked_now();
+  auto growing = or_throw(SharedRegion::create(page, {.locked = true, .grow_to = 8 * page}));
+  EXPECT_EQ(locked_now(), before + 4);
+  ASSERT_TRUE(growing.grow(4 * page));
+  EXPECT_EQ(locked_now(), before + 16);
+  auto nameless =
+      or_throw(SharedRegion::create(page, {.kind = SharedRegion::Kind::anonymous, .locked = true}));
+  auto copy = or_throw(nameless.duplicate());
+  EXPECT_EQ(locked_now(), before + 24);
+  for (const auto& [name, exists] : all_kinds()) {
+    auto named = or_throw(SharedRegion::create(name, page, {.locked = true}));
+    EXPECT_EQ(locked_now(), before + 28) << exists();
+    static_cast<void>(SharedRegion::remove(name));
+  }
+}
+
+/// As a user without privileges, whatever this one is.
+TEST(shared_region, beyond_the_limit_of_locked_memory_says_what_the_limit_is) {
+  if (!mlock_is_the_kernels()) GTEST_SKIP() << "mlock(2) does nothing under this sanitizer";
   Forked child{[] {
-    const rlimit small{.rlim_cur = page, .rlim_max = page};
+    const rlimit small{.rlim_cur = 2 * page, .rlim_max = 2 * page};
     ::setrlimit(RLIMIT_MEMLOCK, &small);
     // A privileged process has no such limit.
     if (::geteuid() == 0 && ::setuid(65534) != 0) return 3;
+    auto fits = SharedRegion::create(page, {.locked = true, .grow_to = 8 * page});
+    if (!fits || locked_now() != 4) return 4;
+    const auto grown = fits->grow(4 * page);
+    if (grown || grown.error() != ErrorKind::exhausted || fits->size() != page) return 5;
     const auto refused = SharedRegion::create(16 * page, {.locked = true});
     if (refused || refused.error() != ErrorKind::exhausted) return 1;
-    return refused.error().sentence().find("4096 bytes (RLIMIT_MEMLOCK)") != std::string::npos ? 0
+    return refused.error().sentence().find("8192 bytes (RLIMIT_MEMLOCK)") != std::string::npos ? 0
                                                                                                : 2;
   }};
   EXPECT_EQ(child.wait(), 0);
-  auto locked = or_throw(SharedRegion::create(page, {.locked = true}));
-  std::ifstream status{"/proc/self/status"};
-  const std::string text{std::istreambuf_iterator<char>{status}, {}};
-  EXPECT_THAT(text, HasSubstr("VmLck:\t       4 kB"));
 }
 
-TEST(shared_region, has_huge_pages_or_says_how_to_get_them) {
-  const auto region = SharedRegion::create(1 << 21, {.pages = SharedRegion::Pages::huge});
-  if (region) {
-    region->bytes()[0] = std::byte{1};
-  } else {
-    EXPECT_TRUE(region.error() == ErrorKind::exhausted || region.error() == ErrorKind::unsupported);
-    EXPECT_FALSE(region.error().remedy().empty()) << region.error();
+constexpr SharedRegion::Options huge{.pages = SharedRegion::Pages::huge};
+
+/// Some more huge pages for this machine, as long as it lives; its owner's wish is put back.
+class ReservedHugePages {
+ public:
+  explicit ReservedHugePages(int more) : before_(read("nr_hugepages")) {
+    std::ofstream{path("nr_hugepages")} << before_ + more << std::flush;
   }
-  EXPECT_EQ(
-      SharedRegion::create(posix_memory("x"), page, {.pages = SharedRegion::Pages::huge}).error(),
-      ErrorKind::unsupported);
+  ReservedHugePages(const ReservedHugePages&) = delete;
+  ReservedHugePages& operator=(const ReservedHugePages&) = delete;
+  ~ReservedHugePages() { std::ofstream{path("nr_hugepages")} << before_ << std::flush; }
+
+  static int free() { return read("free_hugepages"); }
+
+ private:
+  static std::string path(const char* what) {
+    return "/sys/kernel/mm/hugepages/hugepages-" + std::to_string(memory::huge_page_size() / 1024) +
+           "kB/" + what;
+  }
+  static int read(const char* what) {
+    int number = 0;
+    std::ifstream{path(what)} >> number;
+    return number;
+  }
+  int before_;
+};
+
+TEST(shared_region, says_how_to_get_huge_pages_where_there_are_none) {
+  const std::size_t one = memory::huge_page_size();
+  const auto refused = SharedRegion::create(
+      one == 0 ? page : (static_cast<std::size_t>(ReservedHugePages::free()) + 1) * one, huge);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error() == ErrorKind::exhausted || refused.error() == ErrorKind::unsupported);
+  EXPECT_FALSE(refused.error().remedy().empty()) << refused.error();
+  EXPECT_EQ(SharedRegion::create(posix_memory("x"), page, huge).error(), ErrorKind::unsupported);
+  if (one != 0) {
+    EXPECT_EQ(SharedRegion::create(page, huge).error(), ErrorKind::unsupported);
+  }
+}
+
+TEST(shared_region, has_huge_pages_where_they_are_reserved) {
+  const std::size_t one = memory::huge_page_size();
+  if (one == 0) GTEST_SKIP() << "this kernel has no huge pages";
+  const ReservedHugePages reserved{4};
+  const int free = ReservedHugePages::free();
+  if (free < 4) GTEST_SKIP() << "no huge pages can be reserved by this user, or not now";
+  {
+    auto file = or_throw(SharedRegion::create(2 * one, huge));
+    EXPECT_EQ(ReservedHugePages::free(), free - 2);
+    file.bytes()[one] = std::byte{3};
+    auto there = or_throw(SharedRegion::attach(
+        or_throw(or_throw(file.duplicate()).into_handle()).take_fd(), Trust::equal));
+    EXPECT_EQ(there.size(), 2 * one);
+    EXPECT_EQ(there.bytes()[one], std::byte{3});
+    EXPECT_TRUE(there.check());
+    // What several can write is not for who does not trust them.
+    EXPECT_EQ(Region::attach(or_throw(or_throw(file.duplicate()).into_handle()).take_fd(),
+                             Trust::untrusted)
+                  .error(),
+              ErrorKind::corrupt);
+    EXPECT_EQ(SharedRegion::create(std::size_t(free) * one, huge).error(), ErrorKind::exhausted);
+  }
+  EXPECT_EQ(ReservedHugePages::free(), free);
+  {
+    auto nameless = or_throw(SharedRegion::create(
+        one, {.kind = SharedRegion::Kind::anonymous, .pages = SharedRegion::Pages::huge}));
+    EXPECT_EQ(ReservedHugePages::free(), free - 1);
+    Forked child{[&] { nameless.bytes()[5] = std::byte{4}; }};
+    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(nameless.bytes()[5], std::byte{4});
+    EXPECT_EQ(nameless.duplicate().error(), ErrorKind::unsupported);
+  }
+  {
+    const auto name = system_v_memory(own_key());
+    auto segment = or_throw(SharedRegion::create(name, one, huge));
+    EXPECT_EQ(ReservedHugePages::free(), free - 1);
+    auto there = or_throw(SharedRegion::open(name));
+    segment.bytes()[6] = std::byte{5};
+    EXPECT_EQ(there.bytes()[6], std::byte{5});
+  }
+  {
+    // The kernel would make it larger, and give no pages to what is new.
+    const auto refused =
+        SharedRegion::create(one, {.pages = SharedRegion::Pages::huge, .grow_to = 2 * one});
+    EXPECT_EQ(refused.error(), ErrorKind::unsupported);
+    auto file = or_throw(SharedRegion::create(one, huge));
+    EXPECT_EQ(SharedRegion::attach(or_throw(std::move(file).into_handle()).take_fd(), Trust::equal,
+                                   {.grow_to = 2 * one})
+                  .error(),
+              ErrorKind::unsupported);
+  }
+  EXPECT_EQ(ReservedHugePages::free(), free);
 }
 
 TEST(shared_region, that_does_not_fit_is_exhausted_and_leaves_nothing) {
@@ -306,10 +431,16 @@ TEST(shared_region, that_does_not_fit_is_exhausted_and_leaves_nothing) {
 /// In a namespace of its own, where /dev/shm has room for 1 MiB.
 TEST(shared_region, on_a_full_file_system_is_exhausted_at_once_and_no_signal_later) {
   Forked child{[] {
-    const auto itself = std::to_string(::geteuid()) + " " + std::to_string(::geteuid()) + " 1";
+    const auto itself = [](unsigned id) {
+      return std::to_string(id) + " " + std::to_string(id) + " 1";
+    };
+    const std::string user = itself(::geteuid());
+    const std::string group = itself(::getegid());  // not mapped, it could own no file
     bool alone = ::unshare(CLONE_NEWNS) == 0;
     if (!alone && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
-      alone = static_cast<bool>(std::ofstream{"/proc/self/uid_map"} << itself << std::flush);
+      std::ofstream{"/proc/self/setgroups"} << "deny" << std::flush;
+      alone = (std::ofstream{"/proc/self/uid_map"} << user << std::flush) &&
+              (std::ofstream{"/proc/self/gid_map"} << group << std::flush);
     }
     if (!alone || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
         ::mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=1m") != 0) {
