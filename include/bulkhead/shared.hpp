@@ -83,6 +83,7 @@ template <class T> consteval SharedShape shared_shape() {
       "Bulkhead: the compiler cannot tell whether this type may be in shared memory: make "
       "it trivially copyable, give it a constructor that takes a Place first, or say "
       "`using shared_layout = void;` in it");
+  static_assert(alignof(T) <= 4096, "Bulkhead: memory is mapped at multiples of 4096 bytes only");
   LayoutHash hash;
   if constexpr (flaw == SharedFlaw::none) hash_layout<T>(hash);
   return {.layout = hash.value, .size = sizeof(T), .alignment = alignof(T)};

@@ -7,6 +7,7 @@
 
 #include "memory/arena_session.hpp"
 #include "memory/heap.hpp"
+#include "memory/shared_header.hpp"
 
 namespace bulkhead {
 
@@ -46,9 +47,15 @@ std::uint64_t Arena::generation() const noexcept { return state_->head->generati
 
 namespace {
 
+/// Over as much of the region as it had when the arena was made: it may have grown since.
 Result<Heap> heap_in(const Shared<ArenaHead>& head) {
   const MutableBytes bytes = head.region().bytes();
-  return Heap::over(*head, bytes.data(), bytes.size());
+  const std::uint64_t size = memory::capacity_of(head.region());
+  if (size > bytes.size()) {
+    return refused(ErrorKind::corrupt, "open", "its region is smaller than when it was made",
+                   "make it anew");
+  }
+  return Heap::over(*head, bytes.data(), size);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <bulkhead/shared.hpp>
 
 #include "memory/heap.hpp"
+#include "support/census.hpp"
 #include "support/forked.hpp"
 
 namespace bulkhead {
@@ -114,6 +115,27 @@ TEST(arena, has_containers_that_every_process_finds_and_changes) {
     EXPECT_THAT(text.c_str(), testing::EndsWith(std::to_string(key)));
   }
   EXPECT_EQ(session.root<int>().error(), ErrorKind::incompatible);
+}
+
+TEST(arena, in_memory_that_has_grown_since_is_where_it_was) {
+  const auto path = (test::temporary_folder() / "arena").string();
+  const auto name = file_memory(path);
+  {
+    auto arena = or_throw(Arena::create(name, small));
+    or_throw(or_throw(arena.enter(1s)).root<Words>())->list.push_back(5);
+  }
+  ASSERT_EQ(::truncate(path.c_str(), 4 * small), 0);
+  {
+    auto arena = or_throw(Arena::open(name));
+    auto session = or_throw(arena.enter(1s));
+    auto& list = or_throw(session.root<Words>())->list;
+    ASSERT_EQ(list.size(), 1U);
+    EXPECT_EQ(list[0], 5);
+    list.push_back(6);
+  }
+  ASSERT_EQ(::truncate(path.c_str(), small / 2), 0);
+  EXPECT_EQ(Arena::open(name).error(), ErrorKind::corrupt);
+  EXPECT_EQ(Arena::create(file_memory(path + "2", 64), small).error(), ErrorKind::invalid);
 }
 
 TEST(arena, containers_outside_of_a_session_get_no_memory) {

@@ -58,6 +58,10 @@ std::unexpected<Error> refused(ErrorKind kind, const char* operation, std::strin
 }  // namespace
 
 Result<Heap> Heap::over(ArenaHead& head, std::byte* region, std::size_t size) {
+  if (reinterpret_cast<std::uintptr_t>(region) % page != 0) {
+    return refused(ErrorKind::invalid, "make", "its region does not begin at a page",
+                   "let the part of the file begin at a multiple of 4096");
+  }
   Heap heap;
   heap.head_ = &head;
   heap.region_ = region;

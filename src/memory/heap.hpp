@@ -16,7 +16,8 @@
 //   giving --recover()--> none, its bits cleared: it was to be
 // Both do the same and do it as often as they are repeated, so a death in recover() is none.
 //
-// TRUST: where the parts lie is computed from the size of the mapping, in each process for itself.
+// TRUST: where the parts lie is computed from one number, the size when it was made (shared_header.hpp),
+// read once and not more than the mapping has, in each process for itself.
 // What is read in the region decides only which piece is taken next: it is less than the number of
 // pieces before it is used, and every search ends at the last piece.
 #pragma once
@@ -54,7 +55,8 @@ class Heap {
  public:
   static constexpr std::size_t piece = 32;
 
-  /// Over a whole region, in which `head` lies. `exhausted` when not one piece fits.
+  /// Over `size` bytes of a region from its beginning, in which `head` lies. `exhausted` when not one
+  /// piece fits, `invalid` when it does not begin at a page.
   static Result<Heap> over(ArenaHead& head, std::byte* region, std::size_t size);
 
   ArenaHead& head() const noexcept { return *head_; }

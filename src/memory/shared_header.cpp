@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory/shared_header.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <string>
@@ -37,10 +38,19 @@ SharedHeader& header_in(const SharedRegion& region) {
 }
 
 std::unexpected<Error> refused(ErrorKind kind, std::string cause, std::string remedy = {}) {
-  return fail(kind, {.operation = "open",
+  return fail(kind, {.operation = "use",
                      .object = "shared object",
                      .cause = std::move(cause),
                      .remedy = std::move(remedy)});
+}
+
+/// A part of a file may begin at any byte; an object, and the locks in it, may not.
+Result<void> check_alignment(const SharedRegion& region, const SharedShape& shape) {
+  const std::uint64_t step = std::max<std::uint64_t>(alignof(SharedHeader), shape.alignment);
+  if (reinterpret_cast<std::uintptr_t>(region.bytes().data()) % step == 0) return {};
+  return refused(ErrorKind::invalid,
+                 "its region does not begin at a multiple of " + std::to_string(step) + " bytes",
+                 "let the part of the file begin at one");
 }
 
 }  // namespace
@@ -57,6 +67,7 @@ Result<void*> shared_begin(const SharedRegion& region, const SharedShape& shape)
                  .cause = "a region of " + std::to_string(region.size()) + " bytes is too small",
                  .remedy = "make it of " + std::to_string(shared_size(shape)) + " bytes"});
   }
+  BULKHEAD_TRY(check_alignment(region, shape));
   SharedHeader& header = header_in(region);
   header = {.magic = SharedHeader::right_magic,
             .version = SharedHeader::right_version,
@@ -90,6 +101,7 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
   if (region.size() < sizeof(SharedHeader)) {
     return refused(ErrorKind::corrupt, "the region is too small for a header");
   }
+  BULKHEAD_TRY(check_alignment(region, shape));
   // ORDER(shared.seen): what was written before it was ready; pairs with ORDER(shared.ready).
   const auto state = std::atomic_ref{header_in(region).state}.load(std::memory_order_acquire);
   SharedHeader header = header_in(region);
@@ -125,3 +137,11 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
 }
 
 }  // namespace bulkhead::detail
+
+namespace bulkhead::memory {
+
+std::uint64_t capacity_of(const SharedRegion& region) noexcept {
+  return reinterpret_cast<const SharedHeader*>(region.bytes().data())->capacity;
+}
+
+}  // namespace bulkhead::memory

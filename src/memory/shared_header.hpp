@@ -24,6 +24,10 @@
 #include <cstddef>
 #include <cstdint>
 
+namespace bulkhead {
+class SharedRegion;
+}
+
 namespace bulkhead::memory {
 
 struct SharedHeader {
@@ -50,5 +54,8 @@ static_assert(sizeof(SharedHeader) == 64 && offsetof(SharedHeader, version) == 8
               offsetof(SharedHeader, size) == 24 && offsetof(SharedHeader, alignment) == 32 &&
               offsetof(SharedHeader, offset) == 40 && offsetof(SharedHeader, capacity) == 48 &&
               offsetof(SharedHeader, spare) == 56 && offsetof(SharedHeader, crc) == 60);
+
+/// How large the region was when its object was made. REQUIRES: found by shared_find() or begun here.
+std::uint64_t capacity_of(const SharedRegion& region) noexcept;
 
 }  // namespace bulkhead::memory

@@ -169,6 +169,15 @@ TEST(shared, object_is_refused_when_any_bit_of_its_header_is_another) {  // A11
   EXPECT_TRUE(Shared<Pair>::open(std::move(region)));
 }
 
+TEST(shared, object_where_its_locks_could_not_lie_is_refused) {
+  const auto path = (test::temporary_folder() / "odd").string();
+  const auto odd = file_memory(path, 5);
+  EXPECT_EQ(Shared<Pair>::create(odd).error(), ErrorKind::invalid);
+  or_throw(Shared<Pair>::create(file_memory(path, 64)));
+  EXPECT_EQ(Shared<Pair>::open(odd).error(), ErrorKind::invalid);
+  EXPECT_EQ(or_throw(Shared<Pair>::open(file_memory(path, 64)))->second, 2);
+}
+
 struct Wider {
   std::int64_t first = 1;
 };
