@@ -42,10 +42,15 @@ class Allocates : public Scene {
  public:
   Allocates() { std::memset(kept_, 7, wanted); }
   std::vector<FdView> inherited() override { return {handle_.fd()}; }
+  std::vector<FdView> inherited_again() override {
+    died_before_ = true;
+    return inherited();
+  }
 
   void after_death(bool finished, Verdict& verdict) override {
     const auto room = arena_.room(patience);
     if (!room) return verdict.violation("is not usable: " + room.error().sentence());
+    if (died_before_) return judge_two_deaths(room->taken, finished, verdict);
     const bool before = room->taken == rounded;
     const bool after = room->taken == 2 * rounded;
     verdict.expect(finished ? after : before || after, "pieces are lost, or taken by nobody");
@@ -53,6 +58,13 @@ class Allocates : public Scene {
   }
 
  protected:
+  /// What a victim had, and died with, stays taken: the first one's too.
+  void judge_two_deaths(std::size_t taken, bool finished, Verdict& verdict) {
+    verdict.expect(taken % rounded == 0 && taken <= 3 * rounded, "pieces are lost");
+    verdict.expect(taken >= (finished ? 2 : 1) * rounded, "taken by nobody");
+    judge_use(verdict);
+  }
+
   /// Everything that is free can be had, and the survivor's block is as it was.
   void judge_use(Verdict& verdict) {
     for (std::size_t i = 0; i < wanted; ++i) {
@@ -67,6 +79,7 @@ class Allocates : public Scene {
   Arena arena_ = or_throw(Arena::create(size));
   void* kept_ = or_throw(arena_.allocate(wanted, 1, patience));
   Handle handle_ = or_throw(or_throw(arena_.duplicate()).into_handle());
+  bool died_before_ = false;
 };
 
 /// The victim has a second block, and gives it back.

@@ -65,6 +65,10 @@ void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
       std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
       std::pair{"mutex: lock, change, unlock", "mutex: lock after a death, repair (recovery)"},
       std::pair{"shared mutex: write", "shared mutex: write after a death, repair (recovery)"},
+      std::pair{"arena: allocate", "arena: allocate after a death (recovery)"},
+      // Three: one that is dead before, one in each state of its recovery, one in that of both.
+      std::pair{"arena: allocate after a death (recovery)",
+                "arena: allocate after a death (recovery)"},
   };
   const Thoroughness how{
       .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : std::size_t{12}};
