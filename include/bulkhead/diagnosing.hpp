@@ -17,7 +17,9 @@
 //
 // Any thread may call these, at any time. Nothing here waits for another process. A process that is
 // killed leaves its board, which nobody believes from then on, and which the next board made or
-// `bulkhead clean` removes. TRUST: boards are files of this user in a folder of this user's alone;
+// `bulkhead clean` removes. Where a board cannot be had or written (no room, no descriptor), locks
+// work as without. Its process maps it: a program of this user that cuts it ends that process with
+// SIGBUS, unless guard_mappings() was called before. TRUST: boards are files of this user in a folder of this user's alone;
 // what is in them never makes a reader crash or hang, but is believed: equal trust, as the locks are.
 #pragma once
 
@@ -99,7 +101,7 @@ struct LockReport {
     pid_t process = 0;
     std::string program;
     std::uint32_t threads = 0;  ///< that have used a lock and live
-    std::uint32_t unseen = 0;   ///< threads and locks for which its board has no room
+    std::uint32_t unseen = 0;   ///< threads and locks for which its board or this report has no room
   };
 
   std::vector<Process> processes;
@@ -112,7 +114,8 @@ struct LockReport {
 /// "long wait", "priority inversion", "starvation"
 BULKHEAD_API std::string_view to_string(LockReport::Seen::Kind kind) noexcept;
 
-/// Disturbs nobody. Each thread as it was in one moment, but not all in the same.
+/// Disturbs nobody. Each thread as it was in one moment, but not all in the same. `exhausted` when no
+/// descriptor is left to look.
 BULKHEAD_API Result<LockReport> report_locks();
 
 }  // namespace bulkhead

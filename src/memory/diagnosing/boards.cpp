@@ -53,42 +53,50 @@ bool is_right(Record& record) noexcept {
   return true;
 }
 
-std::vector<std::string> board_names(const std::string& folder) {
-  std::vector<std::string> found;
-  DIR* const open = ::opendir(folder.c_str());
-  if (open == nullptr) return found;
-  while (const dirent* entry = ::readdir(open)) {
-    if (found.size() == most_boards) break;
-    if (std::string_view{entry->d_name}.ends_with(board_ending)) found.push_back(entry->d_name);
+bool is_out_of_descriptors() noexcept { return errno == EMFILE || errno == ENFILE; }
+
+/// How many bytes of UTF-8 begin here, 0 for none, and what they mean.
+std::size_t decode(std::string_view text, std::uint32_t& meaning) noexcept {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  const std::size_t size = first < 0x80   ? 1
+                           : first < 0xc2 ? 0
+                           : first < 0xe0 ? 2
+                           : first < 0xf0 ? 3
+                                          : 4;
+  if (size == 0 || size > text.size() || first > 0xf4) return 0;
+  meaning = size == 1 ? first : first & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    meaning = meaning << 6 | (byte(i) & 0x3f);
   }
-  ::closedir(open);
-  std::sort(found.begin(), found.end());
-  return found;
+  return size;
 }
 
-std::optional<SeenBoard> see_board(const std::string& path) {
-  SeenBoard board;
-  board.path = path;
-  board.file =
-      Fd::adopt(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
-  struct stat found{};
-  if (!board.file || ::fstat(board.file.native(), &found) != 0) return std::nullopt;
-  if (!S_ISREG(found.st_mode) || found.st_uid != ::geteuid()) return std::nullopt;
-  Header& header = board.header;
-  board.whole = read_at(board.file, 0, &header, sizeof header) && header.magic == right_magic &&
-                header.version == right_version && header.entries == most_entries &&
-                static_cast<pid_t>(header.process) > 0;
-  const auto size = static_cast<std::uint64_t>(found.st_size);
-  if (board.whole && size >= offset_of_entry(0) + sizeof(Entry)) {  // one cut short has fewer
-    const std::uint64_t there = (size - offset_of_entry(0) - sizeof(Entry)) / page + 1;
-    const std::uint64_t most = std::min<std::uint64_t>(header.used, most_entries);
-    board.entries = static_cast<std::uint32_t>(std::min(there, most));
-  }
-  board.lives = lives(board);
-  return board;
+bool is_harmless(std::uint32_t letter) noexcept {
+  const auto between = [letter](std::uint32_t a, std::uint32_t b) {
+    return letter >= a && letter <= b;
+  };
+  return letter >= 32 && !between(0x7f, 0x9f) && !between(0x200b, 0x200f) &&
+         !between(0x2028, 0x202e) && !between(0x2066, 0x2069);
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  std::string clean;
+  while (!text.empty()) {
+    std::uint32_t letter = 0;
+    const std::size_t size = decode(text, letter);
+    if (size != 0 && is_harmless(letter)) {
+      clean += text.substr(0, size);
+    } else {
+      clean.append(std::max<std::size_t>(size, 1), '?');
+    }
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return clean;
+}
 
 Result<std::string> make_board_folder() {
   std::string path = BULKHEAD_TRY(os::runtime_directory()) + board_folder;
@@ -117,10 +125,52 @@ bool SeenBoard::is_ours() const noexcept {
          header.space == os::process_namespace() && header.start == os::start_of(::getpid());
 }
 
+Result<std::vector<std::string>> board_paths(const std::string& folder) {
+  std::vector<std::string> found;
+  DIR* const open = ::opendir(folder.c_str());
+  if (open == nullptr && is_out_of_descriptors()) return os::failed("read", folder);
+  if (open == nullptr) return found;
+  while (const dirent* entry = ::readdir(open)) {
+    if (found.size() == most_boards) break;
+    if (std::string_view{entry->d_name}.ends_with(board_ending)) {
+      found.push_back(folder + "/" + entry->d_name);
+    }
+  }
+  ::closedir(open);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Result<std::optional<SeenBoard>> see_board(const std::string& path) {
+  SeenBoard board;
+  board.path = path;
+  board.file =
+      Fd::adopt(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+  if (!board.file && is_out_of_descriptors()) return os::failed("read", path);
+  struct stat found{};
+  if (!board.file || ::fstat(board.file.native(), &found) != 0) return std::nullopt;
+  if (!S_ISREG(found.st_mode) || found.st_uid != ::geteuid()) return std::nullopt;
+  Header& header = board.header;
+  board.whole = read_at(board.file, 0, &header, sizeof header) && header.magic == right_magic &&
+                header.version == right_version && header.entries == most_entries &&
+                static_cast<pid_t>(header.process) > 0;
+  board.size = static_cast<std::uint64_t>(found.st_size);
+  if (board.whole) {
+    const std::uint64_t end = std::max<std::uint64_t>(board.size + page - sizeof(Entry), page);
+    const std::uint64_t there = (end - offset_of_entry(0)) / page;
+    const std::uint64_t were = std::min<std::uint64_t>(header.used, most_entries);
+    board.entries = static_cast<std::uint32_t>(std::min(there, were));
+    board.cut_off = static_cast<std::uint32_t>(were) - board.entries;
+  }
+  board.lives = lives(board);
+  return board;
+}
+
 std::vector<SeenBoard> see_boards(const std::string& folder) {
   std::vector<SeenBoard> boards;
-  for (const std::string& name : board_names(folder)) {
-    if (auto board = see_board(folder + "/" + name)) boards.push_back(*std::move(board));
+  for (const std::string& path : board_paths(folder).value_or(std::vector<std::string>{})) {
+    auto board = see_board(path);
+    if (board && *board) boards.push_back(**std::move(board));
   }
   return boards;
 }
@@ -175,8 +225,7 @@ std::optional<Notice> read_notice(const SeenBoard& board, std::size_t index) noe
 
 std::vector<std::string> remove_dead_boards(const std::string& folder) {
   std::vector<std::string> removed;
-  for (const std::string& name : board_names(folder)) {
-    const std::string path = folder + "/" + name;
+  for (const std::string& path : board_paths(folder).value_or(std::vector<std::string>{})) {
     const Fd file =
         Fd::adopt(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     struct stat found{};

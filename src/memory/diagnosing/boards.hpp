@@ -8,8 +8,10 @@
 // the start time beside it. TRUST: see board.hpp; what is returned here is a copy that was checked.
 #pragma once
 
+#include <cstring>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <bulkhead/fd.hpp>
@@ -30,7 +32,9 @@ struct SeenBoard {
   std::string path;
   Fd file;
   Header header;
+  std::uint64_t size = 0;     ///< of the file; 0: it is being made
   std::uint32_t entries = 0;  ///< that may be in use
+  std::uint32_t cut_off = 0;  ///< that were, and are not there any more
   bool whole = false;  ///< magic, version and size are right; otherwise nothing is said of `header`
   bool lives = false;
 
@@ -38,7 +42,12 @@ struct SeenBoard {
   bool is_ours() const noexcept;
 };
 
-/// All files that are called boards, dead ones too. Empty when there is no folder.
+/// All files that are called boards, dead ones too. None when there is no folder; `exhausted` when no
+/// descriptor is left to look.
+Result<std::vector<std::string>> board_paths(const std::string& folder);
+/// Nothing when it is no file of ours or has gone; `exhausted` as above.
+Result<std::optional<SeenBoard>> see_board(const std::string& path);
+/// All that can be seen.
 std::vector<SeenBoard> see_boards(const std::string& folder);
 
 /// The process of that board lives. Asks the kernel anew.
@@ -58,14 +67,13 @@ std::optional<Notice> read_notice(const SeenBoard& board, std::size_t index) noe
 /// in use. The paths.
 std::vector<std::string> remove_dead_boards(const std::string& folder);
 
-/// The text in a field, with nothing that moves a cursor.
+/// UTF-8 that moves no cursor and turns no line around: a question mark for each byte of what does,
+/// and of what is no UTF-8.
+std::string printable(std::string_view text);
+
+/// The text in a field.
 template <std::size_t Size> std::string text_of(const std::array<char, Size>& field) {
-  std::string text;
-  for (const char byte : field) {
-    if (byte == 0) break;
-    text += static_cast<unsigned char>(byte) < 32 || byte == 127 ? '?' : byte;
-  }
-  return text;
+  return printable({field.data(), ::strnlen(field.data(), Size)});
 }
 /// "account", or where an unnamed one lies.
 std::string name_of(const Record& lock);

@@ -46,19 +46,29 @@ Waits::Waits(std::vector<SeenBoard> boards) : boards_(std::move(boards)) {
     for (std::uint32_t i = 0; i < entry.held; ++i) holders_.emplace_back(hash(entry.has[i]), at);
   }
   std::sort(holders_.begin(), holders_.end());
+  // A board may say that a thread has one lock thirty times.
+  holders_.erase(std::unique(holders_.begin(), holders_.end()), holders_.end());
 }
 
-std::vector<std::size_t> Waits::followers(std::size_t of) const {
+std::vector<std::size_t> Waits::followers(std::size_t of, std::size_t start,
+                                          Followed& done) const {
   std::vector<std::size_t> found;
   const Entry& waiter = threads_[of].entry;
-  if (waiter.waiting == 0) return found;
+  const auto wait = std::tuple{waiter.wanted.region, waiter.wanted.offset, waiter.wanted.mode};
+  if (waiter.waiting == 0 || done.contains(wait)) return found;
+  bool all = true;  // are known from now on
   const std::uint64_t wanted = hash(waiter.wanted);
   auto at = std::lower_bound(holders_.begin(), holders_.end(), std::pair{wanted, std::size_t{0}});
   for (; at != holders_.end() && at->first == wanted; ++at) {
+    if (blocking(threads_[at->second].entry, waiter.wanted) == nullptr) continue;
     // Who writes next has that turn already, and waits for the readers: not for itself.
-    if (at->second != of && blocking(threads_[at->second].entry, waiter.wanted) != nullptr)
+    if (at->second == of) {
+      all = of != start;  // which another one may find
+    } else {
       found.push_back(at->second);
+    }
   }
+  if (all) done.insert(wait);
   return found;
 }
 
@@ -71,8 +81,9 @@ std::vector<Member> Waits::circle_through(std::uint32_t own_index) const {
   // Breadth first; each thread once, so it ends whatever the boards say.
   std::vector<std::size_t> from(threads_.size(), nobody);
   std::vector<std::size_t> queue{start};
+  Followed done;
   for (std::size_t next = 0; next < queue.size(); ++next) {
-    for (const std::size_t follower : followers(queue[next])) {
+    for (const std::size_t follower : followers(queue[next], start, done)) {
       if (from[follower] != nobody) continue;
       from[follower] = queue[next];
       if (follower != start) {

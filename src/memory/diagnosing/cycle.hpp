@@ -3,7 +3,11 @@
 // A circle of threads, of any processes, of which each waits for what the next one has.
 #pragma once
 
+#include <cstdint>
+#include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "memory/diagnosing/boards.hpp"
@@ -30,7 +34,10 @@ class Waits {
   std::vector<Member> owners(const Record& wanted) const;
 
  private:
-  std::vector<std::size_t> followers(std::size_t of) const;
+  /// Waits whose owners were all found already: the next that waits so leads nowhere else. Without
+  /// it, boards that say that all wait for what all have keep a reader for minutes.
+  using Followed = std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint16_t>>;
+  std::vector<std::size_t> followers(std::size_t of, std::size_t start, Followed& done) const;
 
   std::vector<SeenBoard> boards_;
   std::vector<Member> threads_;

@@ -19,6 +19,7 @@
 
 #include "memory/diagnosing/boards.hpp"
 #include "memory/diagnosing/words.hpp"
+#include "memory/sigbus_guard.hpp"
 #include "os/file.hpp"
 #include "os/process_identity.hpp"
 #include "os/syscall.hpp"
@@ -37,6 +38,7 @@ struct Board {
   std::string path;
   Fd file;
   std::byte* memory = nullptr;
+  GuardedRange guarded;  // somebody may cut the file
   std::mutex entries_in_use_by_threads;
   std::bitset<most_entries> in_use;
   std::bitset<most_entries> reserved;
@@ -140,8 +142,10 @@ void after_fork() { making.unlock(); }
 /// The board is the parent's, and so are the locks: a robust lock knows its owner's thread.
 void after_fork_in_child() {
   Board* const parents = own.exchange(nullptr);
-  if (parents != nullptr)
-    parents->file.close();  // the rest may be in use by threads that are not here
+  if (parents != nullptr) {  // the rest may be in use by threads that are not here
+    parents->file.close();
+    parents->guarded.release();
+  }
   OwnEntry::forget();
   cannot = false;
   making.unlock();
@@ -177,6 +181,7 @@ std::optional<Room> take_room() noexcept {
   }
   Board& board = *own.load();
   const std::lock_guard one{board.entries_in_use_by_threads};
+  if (!board.guarded) board.guarded = GuardedRange::watch(board.memory, board_size);
   std::uint32_t index = 0;
   while (index < most_entries && board.in_use[index]) ++index;
   static constexpr std::array<std::byte, page> nothing{};

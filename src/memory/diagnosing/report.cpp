@@ -3,12 +3,15 @@
 // What all boards say, put together by lock.
 #include <algorithm>
 #include <map>
+#include <unistd.h>
 
 #include <bulkhead/diagnosing.hpp>
 
 #include "memory/diagnosing/boards.hpp"
 #include "memory/diagnosing/own_board.hpp"
 #include "os/names.hpp"
+#include "os/process_identity.hpp"
+#include "os/syscall.hpp"
 
 namespace bulkhead {
 namespace {
@@ -75,15 +78,20 @@ class Gathering {
  public:
   void add(const SeenBoard& board) {
     LockReport::Process process{.process = static_cast<pid_t>(board.header.process),
-                                .program = text_of(board.header.name),
-                                .unseen = board.header.unnoted};
+                                .program = text_of(board.header.name)};
+    std::uint64_t unseen = std::uint64_t{board.header.unnoted} + board.cut_off;
     for (std::uint32_t i = 0; i < board.entries; ++i) {
       const auto entry = read_patiently(board, i);
       if (!entry || !lives(board, *entry)) continue;
       ++process.threads;
-      process.unseen += std::min(entry->unnoted, most_held);
-      add(board, *entry);
+      unseen += entry->unnoted;
+      if (uses_ + entry->held < most_uses) {
+        add(board, *entry);
+      } else {
+        unseen += entry->held + 1;
+      }
     }
+    process.unseen = static_cast<std::uint32_t>(std::min<std::uint64_t>(unseen, UINT32_MAX));
     for (std::size_t i = 0; i < most_notices; ++i) {
       if (const auto notice = read_notice(board, i)) add(board, *notice);
     }
@@ -107,7 +115,6 @@ class Gathering {
 
  private:
   void add(const SeenBoard& board, const Entry& entry) {
-    if (uses_ > most_uses) return;
     uses_ += entry.held + 1;
     for (std::uint32_t i = 0; i < entry.held; ++i) {
       const Record& record = entry.has[i];
@@ -168,13 +175,18 @@ std::string_view to_string(LockReport::Seen::Kind kind) noexcept {
 
 Result<LockReport> report_locks() {
   const std::string folder = BULKHEAD_TRY(os::runtime_directory()) + board_folder;
+  const std::vector<std::string> paths = BULKHEAD_TRY(board_paths(folder));
   Gathering gathering;
-  for (const SeenBoard& board : see_boards(folder)) {
-    if (!board.lives) continue;
-    if (board.whole) {
-      gathering.add(board);
-    } else {
-      gathering.report.unreadable.push_back(board.path);
+  for (const std::string& path : paths) {
+    const auto board = BULKHEAD_TRY(see_board(path));
+    if (!board) continue;
+    // Else all would be taken for dead.
+    if (os::start_of(::getpid()) == 0) return os::failed("read", "/proc");
+    if (!board->lives) continue;
+    if (board->whole) {
+      gathering.add(*board);
+    } else if (board->size != 0) {
+      gathering.report.unreadable.push_back(path);
     }
   }
   return gathering.finish();
