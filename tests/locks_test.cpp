@@ -77,7 +77,7 @@ int outcome_of(Scene& scene, std::size_t member, const Result<Mutex::Guard>& got
 int take_two(Scene& scene, std::size_t member, std::size_t first, std::size_t second,
              Deadline deadline = never) {
   auto one = scene.locks[first].lock();
-  if (!one || !scene.ready.post() || !scene.go.wait(20s)) return went_wrong;
+  if (!one || !scene.ready.post() || !scene.go.wait(never)) return went_wrong;
   const auto other = scene.locks[second].lock(deadline);
   return outcome_of(scene, member, other);
 }
@@ -99,20 +99,20 @@ class locks : public testing::Test {
     }};
   }
   void until_ready(int count) {
-    for (int i = 0; i < count; ++i) or_throw(scene().ready.wait(20s));
-  }
-  static void until_somebody_waits_for(const std::string& lock) {
-    const auto is_waited_for = [&](const LockReport::State& state) {
-      return state.lock.name == lock && !state.waiters.empty();
-    };
-    while (!std::ranges::any_of(or_throw(report_locks()).locks, is_waited_for)) {
-      std::this_thread::yield();
-    }
+    for (int i = 0; i < count; ++i) or_throw(scene().ready.wait(never));
   }
   void let_go(int count) {
     for (int i = 0; i < count; ++i) or_throw(scene().go.post());
   }
   std::string said(std::size_t member) { return scene().said[member].data(); }
+  /// Of several that were told of one circle in the same moment, the first to look finds all names;
+  /// the others may find it gone.
+  std::string named() {
+    for (std::size_t i = 0; i < most_members; ++i) {
+      if (said(i).find("locks_test.cpp:") != std::string::npos) return said(i);
+    }
+    return "nobody was told a name";
+  }
 
   Shared<Scene> scene_;
   test::Waiting waiting_;
@@ -128,6 +128,7 @@ std::string line_after(int line, int lines) {
 
 TEST_F(locks, of_two_processes_in_opposite_orders_one_is_told_the_circle_and_the_other_goes_on) {
   for (int round = 0; round < 5; ++round) {
+    scene().said = {};
     Forked transfer = process("transfer", [&] { return take_two(scene(), 0, 0, 1); });
     Forked audit = process("audit", [&] { return take_two(scene(), 1, 1, 0); });
     until_ready(2);
@@ -138,8 +139,7 @@ TEST_F(locks, of_two_processes_in_opposite_orders_one_is_told_the_circle_and_the
     // Both only when they close it in the same moment.
     EXPECT_TRUE(of_transfer == was_deadlock || of_audit == was_deadlock);
     EXPECT_LE(std::max(of_transfer, of_audit), was_deadlock);
-    const std::string words = said(of_transfer == was_deadlock ? 0 : 1);
-    EXPECT_THAT(words,
+    EXPECT_THAT(named(),
                 AllOf(HasSubstr("deadlock: "), HasSubstr(names[0] + " has \"a\" (locks_test.cpp:"),
                       HasSubstr(names[1] + " has \"b\" (locks_test.cpp:"),
                       HasSubstr("and waits for \"a\" (locks_test.cpp:"),
@@ -149,25 +149,26 @@ TEST_F(locks, of_two_processes_in_opposite_orders_one_is_told_the_circle_and_the
 }
 
 TEST_F(locks, name_the_line_at_which_each_was_taken) {
-  Forked owner = process("owner", [&] {
-    auto one = scene().locks[0].lock();
-    or_throw(scene().go.wait(20s));
-    return outcome_of(scene(), 0, scene().locks[1].lock());
-  });
-  const int taken = __LINE__ - 4;
   Forked closer = process("closer", [&] {
     auto one = scene().locks[1].lock();
-    or_throw(scene().go.post());
-    until_somebody_waits_for("b");
+    if (!scene().ready.post() || !scene().go.wait(never)) return went_wrong;
     return outcome_of(scene(), 1, scene().locks[0].lock());
   });
-  const int closed = __LINE__ - 5;
+  const int closed = __LINE__ - 4;
+  until_ready(1);
+  Forked owner = process("owner", [&] {
+    auto one = scene().locks[0].lock();
+    return outcome_of(scene(), 0, scene().locks[1].lock());
+  });
+  const int taken = __LINE__ - 3;
+  owner.until_asleep();  // over "b": a board says so a moment before
+  let_go(1);
   EXPECT_EQ(closer.wait(), was_deadlock);
   EXPECT_EQ(owner.wait(), got_it);
   EXPECT_THAT(said(1), HasSubstr("has \"b\" (" + line_after(closed, 0) + ") and waits for \"a\" (" +
-                                 line_after(closed, 3) + "); "));
+                                 line_after(closed, 2) + "); "));
   EXPECT_THAT(said(1), HasSubstr("has \"a\" (" + line_after(taken, 0) + ") and waits for \"b\" (" +
-                                 line_after(taken, 2) + ")"));
+                                 line_after(taken, 1) + ")"));
 }
 
 TEST_F(locks, of_three_processes_in_a_circle_name_all_three) {
@@ -182,12 +183,9 @@ TEST_F(locks, of_three_processes_in_a_circle_name_all_three) {
   for (const std::size_t i : {0U, 1U, 2U})
     names.push_back(who(members[i], "member" + std::to_string(i)));
   int told = 0;
-  for (const std::size_t i : {0U, 1U, 2U}) {
-    if (members[i].wait() != was_deadlock) continue;
-    ++told;
-    for (const std::string& name : names) EXPECT_THAT(said(i), HasSubstr(name));
-  }
+  for (Forked& member : members) told += member.wait() == was_deadlock ? 1 : 0;
   EXPECT_GE(told, 1);
+  for (const std::string& name : names) EXPECT_THAT(named(), HasSubstr(name));
 }
 
 TEST_F(locks, of_threads_and_processes_in_one_circle_are_named_by_thread) {
@@ -212,9 +210,9 @@ TEST_F(locks, of_threads_and_processes_in_one_circle_are_named_by_thread) {
   const std::string of_stranger = who(stranger, "stranger");
   const int outcome = family.wait();
   const int of_other = stranger.wait();
-  const std::size_t member = outcome / 4 == was_deadlock ? 0 : outcome % 4 == was_deadlock ? 1 : 2;
-  EXPECT_TRUE(member != 2 || of_other == was_deadlock);
-  EXPECT_THAT(said(member),
+  EXPECT_TRUE(outcome / 4 == was_deadlock || outcome % 4 == was_deadlock ||
+              of_other == was_deadlock);
+  EXPECT_THAT(named(),
               AllOf(HasSubstr(of_family), HasSubstr(" \"elder\" has \"a\""),
                     HasSubstr(" \"younger\" has \"b\""), HasSubstr(of_stranger + " has \"c\"")));
 }
@@ -223,7 +221,7 @@ TEST_F(locks, through_a_reader_and_a_writer_that_waits_name_both) {
   // The reader has the table and wants a; who has a wants to read, behind a writer that waits.
   Forked reader = process("reader", [&] {
     auto reading = scene().table.lock_shared();
-    if (!reading || !scene().ready.post() || !scene().go.wait(20s)) return went_wrong;
+    if (!reading || !scene().ready.post() || !scene().go.wait(never)) return went_wrong;
     return outcome_of(scene(), 0, scene().locks[0].lock());
   });
   until_ready(1);
@@ -255,9 +253,9 @@ TEST_F(locks, of_which_a_waiter_gives_up_in_time_are_no_deadlock) {
   Forked quiet{[&] {
     auto held = scene().locks[0].lock();
     or_throw(scene().ready.post());
-    if (!scene().go.wait(20s)) return went_wrong;
+    if (!scene().go.wait(never)) return went_wrong;
     // The patient one has let go of what it had.
-    return scene().locks[1].lock(20s) ? got_it : went_wrong;
+    return scene().locks[1].lock() ? got_it : went_wrong;
   }};
   until_ready(1);
   Forked patient = process("patient", [&] {
@@ -274,7 +272,7 @@ TEST_F(locks, that_time_out_say_where_their_owner_took_them) {
   Forked owner = process("owner", [&] {
     auto one = scene().locks[0].lock();
     or_throw(scene().ready.post());
-    return scene().go.wait(20s) ? 0 : went_wrong;
+    return scene().go.wait(never) ? 0 : went_wrong;
   });
   const int line = __LINE__ - 4;
   until_ready(1);
@@ -315,10 +313,10 @@ TEST_F(locks, of_a_killed_process_are_nobodys_and_its_board_is_stale) {
 }
 
 /// Takes two of four locks in any order, gives way when told to, and tries again, until it has had
-/// two so often.
+/// two so often and somebody was told.
 int take_any_two(Scene& scene, unsigned seed, int times) {
   std::mt19937 random{seed};
-  for (int had = 0; had < times;) {
+  for (int had = 0; had < times || scene.told == 0;) {
     const std::size_t first = random() % most_members;
     const std::size_t second = (first + 1 + random() % (most_members - 1)) % most_members;
     auto one = scene.locks[first].lock();
@@ -353,7 +351,6 @@ TEST_F(locks, taken_in_any_order_by_many_hang_nobody) {
   EXPECT_EQ(one.wait(), got_it);
   EXPECT_EQ(two.wait(), got_it);
   EXPECT_EQ(three.wait(), got_it);
-  EXPECT_GT(scene().told, 0) << "nobody met anybody: this shows nothing";
   // Not each: of two that close a circle at once the second may find the first gone.
   EXPECT_GT(scene().named, 0);
 }
@@ -364,8 +361,9 @@ TEST_F(locks, without_diagnosing_are_a_deadlock_without_names) {
   until_ready(2);
   let_go(2);
   const int first = quiet.wait();
-  EXPECT_EQ(first + also_quiet.wait(), was_deadlock);
-  EXPECT_THAT(said(first == was_deadlock ? 0 : 1), testing::Not(HasSubstr("locks_test.cpp")));
+  const int second = also_quiet.wait();
+  EXPECT_EQ(std::max(first, second), was_deadlock);
+  EXPECT_EQ(named(), "nobody was told a name");
   EXPECT_TRUE(or_throw(report_locks()).processes.empty());
 }
 
@@ -398,12 +396,12 @@ TEST_F(locks_verb, shows_owners_and_waiters_of_a_running_program) {
   Forked owner = process("owner", [&] {
     auto one = scene().locks[0].lock();
     or_throw(scene().ready.post());
-    return scene().go.wait(20s) ? 0 : went_wrong;
+    return scene().go.wait(never) ? 0 : went_wrong;
   });
   const int line = __LINE__ - 4;
   until_ready(1);
   Forked waiter = process("waiter", [&] {
-    return outcome_of(scene(), 0, scene().locks[0].lock(20s));  // while it waits
+    return outcome_of(scene(), 0, scene().locks[0].lock(600s));  // while it waits
   });
   const int waits = __LINE__ - 2;
   waiter.until_asleep();
@@ -437,7 +435,7 @@ TEST_F(locks_verb, shows_the_longest_wait_after_it_is_over) {
     }
     owner.join();
     or_throw(scene().ready.post());
-    return scene().go.wait(20s) ? 0 : went_wrong;
+    return scene().go.wait(never) ? 0 : went_wrong;
   });
   until_ready(1);
   const Outcome table = run_command({});
@@ -521,7 +519,7 @@ TEST_F(locks_verb, sees_a_program_whose_environment_asks_for_it) {
     ::prctl(PR_SET_NAME, "asked");
     auto one = scene().locks[3].lock();
     or_throw(scene().ready.post());
-    return scene().go.wait(20s) ? 0 : went_wrong;
+    return scene().go.wait(never) ? 0 : went_wrong;
   }};
   until_ready(1);
   EXPECT_THAT(run_command({}).output, testing::ContainsRegex("d +has +asked"));

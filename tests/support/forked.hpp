@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
@@ -25,9 +26,10 @@ class Forked {
  public:
   /// Runs `body` in a child, which exits with what it returns, or with 0.
   template <class Body> explicit Forked(Body body) : pid_(::fork()) {
+    if (pid_ < 0) give_up("fork");
     if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::alarm(300);  // the watchdog is the parent's alone
+    ::alarm(limit_in_seconds());  // the watchdog is the parent's alone
     if constexpr (std::is_void_v<decltype(body())>) {
       body();
       ::_exit(0);
@@ -45,6 +47,7 @@ class Forked {
 
   /// Its exit code, or 128 and the signal that ended it.
   int wait() {
+    if (pid_ <= 0) give_up("wait twice");
     int status = 0;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
@@ -54,6 +57,7 @@ class Forked {
 
   /// And gone, when this returns.
   int kill() {
+    if (pid_ <= 0) give_up("kill what has gone");  // kill(2) of -1 is everybody
     ::kill(pid_, SIGKILL);
     return wait();
   }
@@ -67,6 +71,16 @@ class Forked {
   }
 
  private:
+  [[noreturn]] static void give_up(const char* what) {
+    std::perror(what);
+    std::abort();
+  }
+  /// Beyond the test's own.
+  static unsigned limit_in_seconds() {
+    const char* const given = std::getenv("BULKHEAD_TEST_LIMIT_S");
+    const int limit = given != nullptr ? std::atoi(given) : 0;
+    return limit > 300 ? static_cast<unsigned>(limit) : 300;
+  }
   bool is_asleep() const {
     const char now = state();
     if (now == 'Z') return true;
