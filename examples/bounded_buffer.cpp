@@ -32,16 +32,16 @@ struct Buffer {
 };
 
 void put(Buffer& buffer, std::int64_t number) {
-  or_exit(buffer.free.wait(10s));
-  auto held = or_exit(buffer.lock.lock(10s));
+  or_exit(buffer.free.wait(60s));
+  auto held = or_exit(buffer.lock.lock(60s));
   buffer.places[buffer.puts++ % 8] = number;
   held.unlock();
   or_exit(buffer.filled.post());
 }
 
 std::int64_t take(Buffer& buffer) {
-  or_exit(buffer.filled.wait(10s));
-  auto held = or_exit(buffer.lock.lock(10s));
+  or_exit(buffer.filled.wait(60s));
+  auto held = or_exit(buffer.lock.lock(60s));
   const std::int64_t number = buffer.places[buffer.takes++ % 8];
   held.unlock();
   or_exit(buffer.free.post());

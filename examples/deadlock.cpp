@@ -45,7 +45,7 @@ void buyer(Bootstrap& boot) {
   auto books = open_books(boot);
   auto cash = or_exit(books->cash.lock());
   or_exit(books->cash_taken.post());
-  or_exit(books->stock_taken.wait(10s));
+  or_exit(books->stock_taken.wait(60s));
   auto stock = books->stock.lock();
   if (!stock) return tell("buyer: " + stock.error().sentence());
   --books->coins;
@@ -57,7 +57,7 @@ void seller(Bootstrap& boot) {
   auto books = open_books(boot);
   auto stock = or_exit(books->stock.lock());
   or_exit(books->stock_taken.post());
-  or_exit(books->cash_taken.wait(10s));
+  or_exit(books->cash_taken.wait(60s));
   // Not synchronisation: somebody wants to look.
   std::this_thread::sleep_for(std::get<0>(or_exit(boot.arguments<std::chrono::milliseconds>())));
   auto cash = books->cash.lock();

@@ -19,9 +19,10 @@ std::string name_of(const char* what) {
 }
 
 TEST(example_lost_updates, loses_none_behind_the_lock) {
-  auto both = test::Child::start("lost_updates", {"100000"});
+  auto both = test::Child::start("lost_updates", {"30000"});
   const std::string line = both.read_line();
-  EXPECT_THAT(line, testing::StartsWith("of 200000 updates lost without a lock: "));
+  // How many without it, is chance.
+  EXPECT_THAT(line, testing::StartsWith("of 60000 updates lost without a lock: "));
   EXPECT_THAT(line, testing::EndsWith(", with it: 0"));
   EXPECT_EQ(both.wait(), 0);
 }
