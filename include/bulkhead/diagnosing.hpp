@@ -101,7 +101,7 @@ struct LockReport {
     pid_t process = 0;
     std::string program;
     std::uint32_t threads = 0;  ///< that have used a lock and live
-    std::uint32_t unseen = 0;   ///< threads and locks for which its board or this report has no room
+    std::uint32_t unseen = 0;  ///< threads and locks for which its board or this report has no room
   };
 
   std::vector<Process> processes;

@@ -148,7 +148,7 @@ class Locks : public Verb {
     print_seen(report);
     for (const LockReport::Process& process : report.processes) {
       if (process.unseen == 0) continue;
-      fmt::print("\n{} ({}): {} threads or locks are not shown: its board has no room for them, or was cut\n",
+      fmt::print("\n{} ({}): {} threads or locks are not shown: no room, or its board was cut\n",
                  process.program, process.process, process.unseen);
     }
   }

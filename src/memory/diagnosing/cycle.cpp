@@ -50,8 +50,7 @@ Waits::Waits(std::vector<SeenBoard> boards) : boards_(std::move(boards)) {
   holders_.erase(std::unique(holders_.begin(), holders_.end()), holders_.end());
 }
 
-std::vector<std::size_t> Waits::followers(std::size_t of, std::size_t start,
-                                          Followed& done) const {
+std::vector<std::size_t> Waits::followers(std::size_t of, std::size_t start, Followed& done) const {
   std::vector<std::size_t> found;
   const Entry& waiter = threads_[of].entry;
   const auto wait = std::tuple{waiter.wanted.region, waiter.wanted.offset, waiter.wanted.mode};

@@ -360,9 +360,9 @@ TEST_F(diagnosing, says_which_file_is_no_board) {
 TEST_F(diagnosing, shows_no_text_that_moves_a_cursor_or_has_no_end) {
   EXPECT_EQ(printable("Konto-\xc3\xa4 \xe2\x82\xac"), "Konto-\xc3\xa4 \xe2\x82\xac");
   EXPECT_EQ(printable("a\x1b[2Jb\x7f\n"), "a?[2Jb??");
-  EXPECT_EQ(printable("\xc2\x9b" "2J"), "??2J") << "the same in one letter";
+  EXPECT_EQ(printable("\xc2\x9b[J"), "??[J") << "the same in one letter";
   EXPECT_EQ(printable("\x9b\xff\xc3"), "???") << "no UTF-8, and cut in the middle";
-  EXPECT_EQ(printable("\xe2\x80\xae" "live"), "???live") << "from right to left";
+  EXPECT_EQ(printable("\xe2\x80\xaelive"), "???live") << "from right to left";
   std::array<char, 24> full;
   full.fill('x');
   EXPECT_EQ(text_of(full), std::string(24, 'x'));
