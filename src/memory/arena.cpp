@@ -19,6 +19,13 @@ namespace {
 /// The sessions of this thread, the last one first.
 thread_local Heap* sessions = nullptr;
 
+/// This thread's in the arena whose head is there; null when it has none.
+Heap* session_of(const void* head) {
+  Heap* heap = sessions;
+  while (heap != nullptr && &heap->head() != head) heap = heap->outer;
+  return heap;
+}
+
 std::unexpected<Error> refused(ErrorKind kind, const char* operation, const char* cause,
                                const char* remedy) {
   return fail(kind, {.operation = operation, .object = "arena", .cause = cause, .remedy = remedy});
@@ -72,11 +79,27 @@ Result<Arena> Arena::make(SharedRegion region) {
   return Arena{std::unique_ptr<State>{new State{std::move(head), heap}}};
 }
 
+namespace {
+
+/// Before there is one: a region that is too small says how small an object may be.
+Result<void> check_size(std::size_t size) {
+  constexpr std::size_t least = 2 * Arena::most_alignment;
+  if (size >= least) return {};
+  return fail(ErrorKind::exhausted, {.operation = "make",
+                                     .object = "arena",
+                                     .cause = std::to_string(size) + " bytes are too few",
+                                     .remedy = "16384 bytes are enough"});
+}
+
+}  // namespace
+
 Result<Arena> Arena::create(std::size_t size, Options options) {
+  BULKHEAD_TRY(check_size(size));
   return make(BULKHEAD_TRY(SharedRegion::create(size, options)));
 }
 
 Result<Arena> Arena::create(const MemoryName& name, std::size_t size, Options options) {
+  BULKHEAD_TRY(check_size(size));
   auto region = BULKHEAD_TRY(
       SharedRegion::prepare(name, size, options, bulkhead::detail::shared_is_unfinished));
   auto head = BULKHEAD_TRY(Shared<ArenaHead>::create_in(std::move(region)));
@@ -104,6 +127,10 @@ Result<Arena> Arena::open_or_create(const MemoryName& name, std::size_t size, Op
 /// it is unless that one died in a Session.
 Result<Mutex::Guard> Arena::lock(Deadline deadline) {
   ArenaHead& head = *state_->head;
+  if (session_of(&head) != nullptr) {
+    return refused(ErrorKind::deadlock, "use", "this thread has a session in it",
+                   "use that session, or end it");
+  }
   auto guard = BULKHEAD_TRY(head.lock.lock(deadline));
   if (guard.owner_died()) {
     const bool finished = state_->heap.recover();
@@ -231,17 +258,13 @@ namespace detail {
 void* arena_of(const Heap& heap) noexcept { return &heap.head(); }
 
 Result<void*> arena_allocate(const void* arena, std::size_t size, std::size_t alignment) {
-  for (Heap* heap = sessions; heap != nullptr; heap = heap->outer) {
-    if (&heap->head() == arena) return heap->allocate(size, alignment);
-  }
+  if (Heap* const heap = session_of(arena)) return heap->allocate(size, alignment);
   return refused(ErrorKind::invalid, "allocate", "this thread has no session in it",
                  "enter() it before its containers are used");
 }
 
 Result<void> arena_deallocate(const void* arena, void* at) {
-  for (Heap* heap = sessions; heap != nullptr; heap = heap->outer) {
-    if (&heap->head() == arena) return heap->deallocate(at);
-  }
+  if (Heap* const heap = session_of(arena)) return heap->deallocate(at);
   return refused(ErrorKind::invalid, "deallocate", "this thread has no session in it",
                  "enter() it before its containers are used");
 }

@@ -99,7 +99,8 @@ void shared_ready(const SharedRegion& region) noexcept {
 
 Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) {
   if (region.size() < sizeof(SharedHeader)) {
-    return refused(ErrorKind::corrupt, "the region is too small for a header");
+    return refused(ErrorKind::corrupt, "the region is too small for a header",
+                   "choose another name, or remove what is there");
   }
   BULKHEAD_TRY(check_alignment(region, shape));
   // ORDER(shared.seen): what was written before it was ready; pairs with ORDER(shared.ready).
@@ -110,15 +111,20 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
     return refused(ErrorKind::not_found, "it was never finished", "make it anew");
   }
   if (header.magic != SharedHeader::right_magic) {
-    return refused(ErrorKind::corrupt, "there is no shared object");
+    return refused(ErrorKind::corrupt, "something else is there",
+                   "choose another name, or remove what is there");
   }
   if (header.version != SharedHeader::right_version) {
     return refused(ErrorKind::incompatible,
-                   "its header is of version " + std::to_string(header.version));
+                   "its header is of version " + std::to_string(header.version),
+                   "build both programs with the same library, or make it anew");
   }
-  if (header.crc != crc_of(header)) return refused(ErrorKind::corrupt, "its header is damaged");
+  if (header.crc != crc_of(header)) {
+    return refused(ErrorKind::corrupt, "its header is damaged", "make it anew");
+  }
   if (header.word_size != sizeof(void*) || header.order != this_order) {
-    return refused(ErrorKind::incompatible, "it was made by a program of another architecture");
+    return refused(ErrorKind::incompatible, "it was made by a program of another architecture",
+                   "make it anew on this machine");
   }
   if (header.layout != shape.layout || header.size != shape.size ||
       header.alignment != shape.alignment) {
@@ -128,10 +134,10 @@ Result<void*> shared_find(const SharedRegion& region, const SharedShape& shape) 
                    "build both programs from the same declaration");
   }
   if (header.offset != offset_for(shape) || region.size() < shared_size(shape)) {
-    return refused(ErrorKind::corrupt, "its header does not fit the region");
+    return refused(ErrorKind::corrupt, "its header does not fit the region", "make it anew");
   }
   if (header.state != SharedHeader::ready) {
-    return refused(ErrorKind::corrupt, "its header is damaged");
+    return refused(ErrorKind::corrupt, "its header is damaged", "make it anew");
   }
   return region.bytes().data() + header.offset;
 }

@@ -70,12 +70,14 @@ void Aside::release() noexcept {
 
 bool is_name_of_draft(std::string_view name) noexcept { return name.starts_with(prefix); }
 
-Result<Draft> Draft::make_aside(const std::string& folder) {
+Result<Draft> Draft::make_aside(const std::string& folder, const std::string& object) {
   Draft draft;
   auto record = BULKHEAD_TRY(NameRecord::create("file"));
   std::string path = BULKHEAD_TRY(absolute(folder)) + "/" + random_name();
   BULKHEAD_TRY(record.add(Named::draft, path));
-  draft.file = BULKHEAD_TRY(open_file(path, O_RDWR | O_CREAT | O_EXCL));
+  draft.file =
+      Fd::adopt(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!draft.file) return failed("make", object);
   record.made();
   draft.aside.path_ = std::move(path);
   draft.aside.record_ = std::move(record);
@@ -89,7 +91,7 @@ Result<Draft> Draft::make(const std::string& path, const std::string& object) {
   draft.file = Fd::adopt(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   // EISDIR: a kernel or a file system (FUSE, 9P) that takes O_TMPFILE for O_DIRECTORY.
   if (!draft.file && errno != EOPNOTSUPP && errno != EISDIR) return failed("make", object);
-  if (!draft.file) draft = BULKHEAD_TRY(make_aside(folder));
+  if (!draft.file) draft = BULKHEAD_TRY(make_aside(folder, object));
   BULKHEAD_TRY(make_private(draft.file, object));
   return draft;
 }

@@ -52,7 +52,7 @@ struct Draft {
   static Result<Draft> make(const std::string& path, const std::string& object);
 
  private:
-  static Result<Draft> make_aside(const std::string& folder);
+  static Result<Draft> make_aside(const std::string& folder, const std::string& object);
 };
 
 /// `exists` when something has that name.
