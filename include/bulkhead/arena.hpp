@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <sys/types.h>
 #include <type_traits>
 #include <utility>
 
@@ -104,7 +105,8 @@ class BULKHEAD_API Arena {
   std::unique_ptr<State> state_;
 };
 
-/// REQUIRES: the Arena outlives it, and it ends in the thread that began it.
+/// REQUIRES: the Arena outlives it, and it ends in the thread that began it. A forked child does not
+/// have what its parent entered: its copy does nothing when it ends, and is good for nothing else.
 class [[nodiscard]] BULKHEAD_API Arena::Session {
  public:
   Session(Session&& other) noexcept;
@@ -159,6 +161,7 @@ class [[nodiscard]] BULKHEAD_API Arena::Session {
 
   memory::Heap* heap_;
   Mutex::Guard guard_;
+  pid_t process_;
 };
 
 }  // namespace bulkhead

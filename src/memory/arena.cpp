@@ -8,6 +8,7 @@
 #include "memory/arena_session.hpp"
 #include "memory/heap.hpp"
 #include "memory/shared_header.hpp"
+#include "os/own_pid.hpp"
 
 namespace bulkhead {
 
@@ -16,12 +17,20 @@ using memory::Heap;
 
 namespace {
 
-/// The sessions of this thread, the last one first.
-thread_local Heap* sessions = nullptr;
+/// The sessions of this thread, the last one first. A forked child has none of its parent's.
+Heap*& sessions() {
+  thread_local Heap* last = nullptr;
+  thread_local pid_t process = 0;
+  if (const pid_t now = os::own_pid(); process != now) {
+    process = now;
+    last = nullptr;
+  }
+  return last;
+}
 
 /// This thread's in the arena whose head is there; null when it has none.
 Heap* session_of(const void* head) {
-  Heap* heap = sessions;
+  Heap* heap = sessions();
   while (heap != nullptr && &heap->head() != head) heap = heap->outer;
   return heap;
 }
@@ -194,18 +203,24 @@ Result<Arena> Arena::from_handle(Handle handle, Trust trust) {
 }
 
 Arena::Session::Session(Heap& heap, Mutex::Guard guard) noexcept
-    : heap_(&heap), guard_(std::move(guard)) {
-  heap.outer = std::exchange(sessions, &heap);
+    : heap_(&heap), guard_(std::move(guard)), process_(os::own_pid()) {
+  heap.outer = std::exchange(sessions(), &heap);
 }
 
 Arena::Session::Session(Session&& other) noexcept
-    : heap_(std::exchange(other.heap_, nullptr)), guard_(std::move(other.guard_)) {}
+    : heap_(std::exchange(other.heap_, nullptr)),
+      guard_(std::move(other.guard_)),
+      process_(other.process_) {}
 
 Arena::Session::~Session() { leave(); }
 
 void Arena::Session::leave() noexcept {
   if (heap_ == nullptr) return;
-  Heap** link = &sessions;
+  if (process_ != os::own_pid()) {  // the copy of a forked child
+    heap_ = nullptr;
+    return guard_.unlock();  // nothing: that is a copy too
+  }
+  Heap** link = &sessions();
   while (*link != nullptr && *link != heap_) link = &(*link)->outer;
   if (*link != nullptr) *link = heap_->outer;
   ArenaHead& head = std::exchange(heap_, nullptr)->head();
@@ -214,7 +229,9 @@ void Arena::Session::leave() noexcept {
 }
 
 void Arena::Session::give_up() noexcept {
-  if (heap_ != nullptr) heap_->head().condition = ArenaHead::poisoned;
+  if (heap_ != nullptr && process_ == os::own_pid()) {
+    heap_->head().condition = ArenaHead::poisoned;
+  }
   leave();
 }
 

@@ -189,6 +189,47 @@ TEST(arena, of_a_process_that_died_in_a_session_is_poisoned_until_it_is_rebuilt)
   EXPECT_EQ(arena.enter(1s).error(), ErrorKind::poisoned);
 }
 
+TEST(arena, session_is_not_a_forked_childs) {
+  auto arena = or_throw(Arena::create(small));
+  auto other = or_throw(Arena::create(small));
+  Forked parent{[&] {
+    auto session = or_throw(arena.enter(1s));
+    Words& words = *or_throw(session.root<Words>());
+    words.list.push_back(1);
+    Forked child{[&] {
+      if (arena.allocate(1, 1, 2ms).error() != ErrorKind::timed_out) return 1;
+      try {
+        words.list.push_back(2);
+        words.list.push_back(3);
+        return 2;
+      } catch (const std::bad_alloc&) {
+      }
+      session.give_up();
+      return 0;
+    }};
+    if (const int outcome = child.wait(); outcome != 0) return outcome;
+    words.list.push_back(4);
+    Forked{[&] { session.leave(); }}.wait();
+    Forked heir{[&] {  // enters what its parent has just left, with the parent's copy still there
+      auto mine = or_throw(arena.enter(60s));
+      auto second = or_throw(other.enter(60s));
+      or_throw(second.allocate(1, 1));
+      or_throw(mine.root<Words>())->list.push_back(5);
+      or_throw(second.root<Words>())->list.push_back(6);
+      return 0;
+    }};
+    heir.until_asleep();
+    session.leave();
+    if (const int outcome = heir.wait(); outcome != 0) return outcome;
+    auto again = or_throw(arena.enter(60s));
+    Forked{[&] { again.leave(); }}.wait();
+    ::kill(::getpid(), SIGKILL);  // in its session, whatever the child did
+    return 0;
+  }};
+  EXPECT_EQ(parent.wait(), 128 + SIGKILL);
+  EXPECT_EQ(arena.enter(1s).error(), ErrorKind::poisoned);
+}
+
 /// Dies at a random moment of a row of calls, so in the middle of them often enough.
 TEST(arena, of_processes_that_died_while_they_allocated_is_usable) {
   auto arena = or_throw(Arena::create(small));
