@@ -223,8 +223,10 @@ std::vector<std::string> Census::settle(std::chrono::milliseconds patience) cons
     std::this_thread::sleep_for(std::chrono::milliseconds{4});
     left = left_behind(take());
   }
+  // A neighbour that makes one name after the other has gone on from the one that was seen.
   std::erase_if(left, [](const std::string& text) {
-    return text.starts_with("/dev/shm/") && held_by_a_neighbour(text);
+    std::error_code error;
+    return text.starts_with("/dev/shm/") && (!fs::exists(text, error) || held_by_a_neighbour(text));
   });
   return left;
 }

@@ -88,7 +88,9 @@ class Forked {
     if (now == 'Z') return true;
     const std::string call = read(process, "syscall");
     const auto is = [&call](long number) { return call.starts_with(std::to_string(number) + " "); };
-    return now == 'S' && (is(SYS_futex) || is(SYS_futex_waitv) || is(SYS_semtimedop));
+    // Empty: of a process that is not ours to look at so closely (Yama).
+    return now == 'S' &&
+           (call.empty() || is(SYS_futex) || is(SYS_futex_waitv) || is(SYS_semtimedop));
   }
   static char state(pid_t process) {
     const std::string stat = read(process, "stat");
