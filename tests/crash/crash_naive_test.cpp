@@ -52,6 +52,13 @@ TEST_F(crash_harness, finds_the_moments_between_a_claim_and_the_name_of_its_owne
   EXPECT_LT(outcome.violations, outcome.deaths / 2) << "it does take itself over from the dead";
 }
 
+TEST_F(crash_harness, finds_that_a_wake_up_is_lost_with_the_one_who_got_it) {
+  const auto outcome = kill_at_every_instruction("naive: wait for a semaphore that wakes one");
+  EXPECT_GT(outcome.violations, 0U);
+  EXPECT_LT(outcome.violations, outcome.deaths / 2)
+      << "before its sleep and with a token it is well";
+}
+
 TEST_F(crash_harness, finds_nothing_in_a_lock_and_its_unlocking) {
   const auto outcome = kill_at_every_instruction("mutex: lock, change, unlock");
   EXPECT_EQ(outcome.deaths, outcome.instructions + 1);

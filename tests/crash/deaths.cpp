@@ -2,6 +2,7 @@
 #include "crash/deaths.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include <bulkhead/names.hpp>
 
+#include "crash/survivors.hpp"
 #include "support/watchdog.hpp"
 
 namespace bulkhead::crash {
@@ -18,6 +20,8 @@ namespace {
 
 constexpr std::size_t most_examples = 5;
 constexpr int tries = 4;
+/// More than any operation has; one that goes round in circles has more than any number.
+constexpr std::size_t most_instructions = 400'000;
 
 std::runtime_error lost(const char* where) {
   return std::runtime_error{std::string{"the victim came to no place where it should be: "} +
@@ -145,10 +149,12 @@ Trace::Trace(const Operation& operation) {
     }
     if (changed) ++state;
     enter();
+    if (instructions() > most_instructions) throw lost("it goes on and on");
   }
   victim.kill();
-  Verdict ignored;
-  scene->after_death(true, ignored);
+  Verdict verdict;  // told by the death at that place
+  scene->after_death(true, verdict);
+  ends_well_ = verdict.violations().empty();
 }
 
 std::vector<Trace::Place> Trace::places(const Thoroughness& how) const {
@@ -203,7 +209,8 @@ bool Trace::reach_state(Victim& victim, Scene& scene, const Place& place) const 
       static_cast<std::size_t>(std::ranges::lower_bound(sleeps_, place.index) - sleeps_.begin());
   std::size_t slept = 0;
   if (is_end(place)) return true;
-  while (place.asleep || state != states_[place.index]) {
+  for (std::size_t steps = 0; place.asleep || state != states_[place.index]; ++steps) {
+    if (steps > most_instructions) return false;
     bool changed = false;
     auto event = watch.step(changed);
     if (event.stop == Victim::Stop::asleep && place.asleep && slept++ == wanted) return true;
@@ -251,13 +258,42 @@ void note(Outcome& outcome, const std::string& what) {
   if (outcome.examples.size() < most_examples) outcome.examples.push_back(what);
 }
 
+/// Survivors who hang end at their deadline, a whole patience later, and would do so after each death.
+/// Once is a violation. Then they have less of it, and after a few more the operation is given up.
+class Hangs {
+ public:
+  Hangs() = default;
+  Hangs(const Hangs&) = delete;
+  Hangs& operator=(const Hangs&) = delete;
+  ~Hangs() { patience = whole_patience; }
+
+  void begin() { since_ = Clock::now(); }
+  void end(bool well) {
+    if (well || Clock::now() - since_ < patience) return;
+    ++count_;
+    patience = little_patience;
+  }
+  bool enough() const { return count_ > most; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::seconds little_patience{1};
+  static constexpr int most = 5;
+
+  Clock::time_point since_;
+  int count_ = 0;
+};
+
 }  // namespace
 
 Outcome explore(const Operation& operation, const Thoroughness& how) {
   Outcome outcome;
   outcome.name = operation.name;
+  Hangs hangs;
   try {
+    hangs.begin();
     const Trace trace{operation};
+    hangs.end(trace.ends_well());
     outcome.instructions = trace.instructions();
     outcome.states = trace.states();
     std::size_t number = 0;
@@ -266,8 +302,14 @@ Outcome explore(const Operation& operation, const Thoroughness& how) {
     thorough.deaths = std::max(how.deaths, operation.least_deaths);
     for (const auto& place : trace.places(thorough)) {
       if (number++ % how.stride != 0) continue;
+      if (hangs.enough()) {
+        outcome.given_up = true;
+        note(outcome, "it hangs too often: no death was tried from here on");
+        break;
+      }
       Verdict verdict;
       bool reached = false;
+      hangs.begin();
       for (int i = 0; i < tries && !reached; ++i) {
         reached = die(operation, trace, place, i >= tries / 2, verdict);
       }
@@ -276,10 +318,12 @@ Outcome explore(const Operation& operation, const Thoroughness& how) {
       if (!verdict.violations().empty()) {
         note(outcome, describe(trace, place) + ": " + verdict.violations().front());
       }
+      hangs.end(verdict.violations().empty());
     }
   } catch (const std::exception& error) {
     note(outcome, std::string{"the harness failed: "} + error.what());
   }
+  test::unwatch();
   return outcome;
 }
 
@@ -369,6 +413,7 @@ void add(Outcome& all, const Outcome& one, const std::string& where) {
   all.states += one.states;
   all.deaths += one.deaths;
   all.violations += one.violations;
+  all.given_up = all.given_up || one.given_up;
   for (const auto& example : one.examples) {
     if (all.examples.size() < most_examples) all.examples.push_back(where + ", then " + example);
   }
@@ -384,6 +429,7 @@ Outcome explore_pair(const Pairing& pairing, const Thoroughness& how) {
     const Trace trace{pairing.halves[stands]};
     const auto places = trace.places({.deaths = how.stride > 1 ? std::size_t{0} : how.deaths});
     for (const auto& place : places) {
+      if (all.given_up) break;
       const Operation nested{
           .name = all.name,
           .stage = [&] { return std::make_unique<Standing>(pairing, trace, place); },
@@ -407,6 +453,7 @@ Outcome explore_recovery(const Operation& first, const Operation& recovery,
     std::size_t number = 0;
     for (const auto& place : trace.places({.deaths = 0})) {
       if (number++ % every_so_many != 0) continue;
+      if (all.given_up) break;
       const Operation nested{
           .name = all.name,
           .stage = [&] { return std::make_unique<AfterDeath>(first, trace, place); },

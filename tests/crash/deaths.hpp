@@ -31,6 +31,7 @@ struct Outcome {
   std::size_t deaths = 0;
   std::size_t violations = 0;
   std::vector<std::string> examples;  ///< of violations; not all of them
+  bool given_up = false;              ///< survivors hung so often that the rest was not tried
 };
 
 struct Thoroughness {
@@ -56,6 +57,8 @@ class Trace {
 
   std::size_t instructions() const { return at_.size() - 1; }
   std::size_t states() const { return states_.back() + 1 + sleeps_.size(); }
+  /// The survivors found nothing wrong after it, with the operation at its end.
+  bool ends_well() const { return ends_well_; }
   /// One place in each state, and then others.
   std::vector<Place> places(const Thoroughness& how) const;
 
@@ -74,6 +77,7 @@ class Trace {
   std::vector<std::size_t> states_;  // by instruction
   std::vector<std::size_t> sleeps_;  // instructions that wait
   bool returns_ = false;
+  bool ends_well_ = true;
 };
 
 /// Runs the victim up to Mark::begin. Throws when it does not come there.

@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace bulkhead::crash {
@@ -131,6 +133,29 @@ struct NaiveOwnedQueue {
   void unlock() {
     owner = 0;
     locked = 0;
+  }
+};
+
+/// A semaphore on a futex. It wakes one for each token: if that one dies before it has taken it, the
+/// others sleep beside it.
+struct NaiveSemaphore {
+  std::atomic<std::uint32_t> tokens;
+  std::atomic<std::uint32_t> sleepers;
+
+  void post() {
+    ++tokens;
+    if (sleepers != 0) ::syscall(SYS_futex, &tokens, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  }
+  void wait() {
+    for (;;) {
+      std::uint32_t seen = tokens;
+      while (seen != 0) {
+        if (tokens.compare_exchange_weak(seen, seen - 1)) return;
+      }
+      ++sleepers;
+      ::syscall(SYS_futex, &tokens, FUTEX_WAIT, 0, nullptr, nullptr, 0);
+      --sleepers;
+    }
   }
 };
 

@@ -8,12 +8,10 @@
 // with it, and if nobody is told, what it protects is in order; who waits gets it from the dead; a
 // notification that was made is not lost with a waiter that dies of it; and what was left is
 // repaired by whoever comes, also after one who died repairing.
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 #include <bulkhead/condition.hpp>
@@ -69,9 +67,14 @@ void repair(Mutex::Guard& held, Twins& twins) {
 template <class T> class LockScene : public Scene {
  public:
   std::vector<FdView> inherited() override { return {handle_.fd()}; }
-  std::vector<FdView> inherited_again() override { return inherited(); }
+  /// For one that dies after the victim, whose end is then not the last one's.
+  std::vector<FdView> inherited_again() override {
+    died_before_ = true;
+    return inherited();
+  }
 
   void after_death(bool finished, Verdict& verdict) override {
+    finished = finished && !died_before_;
     mine_ = {};
     auto held = shared_->lock.lock(patience);
     if (!held) return verdict.violation("cannot be locked: " + held.error().sentence());
@@ -90,6 +93,7 @@ template <class T> class LockScene : public Scene {
   Shared<T> shared_ = or_throw(Shared<T>::create());
   Handle handle_ = or_throw(or_throw(shared_.duplicate()).into_handle());
   Mutex::Guard mine_;
+  bool died_before_ = false;
 };
 
 // Locking.
@@ -205,18 +209,21 @@ class Waits final : public LockScene<Twins> {
     if (++sleeps_ > most_sleeps) return false;
     if (sleeps_ > 1) return true;  // over the lock, which the other is about to unlock
     waiter_.start([this] {         // behind the victim: who wakes one wakes that one
-      other_ = static_cast<std::uint32_t>(::gettid());
       if (auto taken = take(*shared_, patience); !taken) {
         waited_.violation("who waited was not woken: " + taken.error().sentence());
       }
-      taken_ = true;
     });
     put(*shared_, 2);
-    // For the same course each time: it finds the lock free, unless it has come first.
-    while (!taken_ && !victim_has_it()) std::this_thread::yield();
+    waiter_.await_sleep();  // or its end: for the same course each time
     return true;
   }
   void after_death(bool finished, Verdict& verdict) override {
+    // At its deadline it would find the item: whether it was woken shows now or never.
+    if (sleeps_ > 0) {
+      waiter_.await_sleep();
+      verdict.expect(waiter_.ended(), "who waited sleeps on beside an item");
+      put(*shared_, 0);
+    }
     waiter_.join();
     for (const auto& what : waited_.violations()) verdict.violation(what);
     LockScene::after_death(finished, verdict);
@@ -224,14 +231,8 @@ class Waits final : public LockScene<Twins> {
 
  private:
   static constexpr int most_sleeps = 4;
-  bool victim_has_it() const {
-    const std::uint32_t owner = shared_->lock.owner();
-    return owner != 0 && owner != other_;
-  }
 
   int sleeps_ = 0;
-  std::atomic<std::uint32_t> other_{0};
-  std::atomic<bool> taken_{false};
   Verdict waited_;
   Waiter waiter_;
 };
@@ -249,6 +250,9 @@ class Notifies final : public LockScene<Twins> {
   void after_death(bool finished, Verdict& verdict) override {
     // Who dies before it has notified has told nobody; the next one that does tells all.
     if (!finished) put(*shared_, 1);
+    waiter_.await_sleep();
+    verdict.expect(waiter_.ended(), "who waited sleeps on beside an item");
+    put(*shared_, 0);
     waiter_.join();
     for (const auto& what : waited_.violations()) verdict.violation(what);
     LockScene::after_death(finished, verdict);
@@ -284,6 +288,7 @@ void notify_victim() {
 class Shares : public LockScene<Table> {
  public:
   void after_death(bool finished, Verdict& verdict) override {
+    finished = finished && !died_before_;
     reading_ = {};
     writing_ = {};
     auto& table = *shared_;

@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include <bulkhead/barrier.hpp>
@@ -65,6 +64,11 @@ class MemoryScene : public Scene {
       ended_ = true;
     });
   }
+  /// It was not woken: it sleeps, and whoever could have woken it has done so, or is dead.
+  bool sleeps_on() {
+    waiter_.await_sleep();
+    return !ended_;
+  }
   void join(Verdict& verdict) {
     waiter_.join();
     for (const auto& what : waited_.violations()) verdict.violation(what);
@@ -94,33 +98,61 @@ template <auto Work> void victim() {
 
 // Semaphore and Latch.
 
-/// A survivor waits for a token; so may the victim.
-class Tokens final : public MemoryScene {
+/// A survivor waits for a token.
+class Tokens : public MemoryScene {
  public:
-  void begin() override {
-    start([this] { return shared_->tokens.wait(patience); }, "who waited got no token");
-  }
-  bool awaken() override {
-    if (posted_) return false;
-    posted_ = true;
-    or_throw(shared_->tokens.post());
-    return true;
-  }
+  void begin() override { wait_too(); }
   void after_death(bool, Verdict& verdict) override {
-    const Deadline late = patience;
-    while (shared_->tokens.value() != 0 && !ended_) {
-      if (late.expired()) return verdict.violation("somebody sleeps beside a token");
-      std::this_thread::yield();
-    }
-    or_throw(shared_->tokens.post());
+    wait_too();
+    verdict.expect(!sleeps_on() || shared_->tokens.value() == 0, "somebody sleeps beside a token");
+    post();
     join(verdict);
-    verdict.expect(shared_->tokens.value() <= 1, "a token came from nowhere");
-    or_throw(shared_->tokens.post());
+    verdict.expect(shared_->tokens.value() < most_, "a token came from nowhere");
+    post();
     verdict.expect(shared_->tokens.wait(patience).has_value(), "a token is lost");
   }
 
+ protected:
+  void wait_too() {
+    if (std::exchange(started_, true)) return;
+    start([this] { return shared_->tokens.wait(patience); }, "who waited got no token");
+  }
+  void post() {
+    or_throw(shared_->tokens.post());
+    ++most_;
+  }
+
+  std::uint32_t most_ = 0;  // tokens that there can have been
+
  private:
-  bool posted_ = false;
+  bool started_ = false;
+};
+
+class Posts final : public Tokens {
+ public:
+  Posts() { most_ = 1; }  // the victim's
+};
+
+/// The victim waits, before the survivor does: who wakes one wakes that one. Two tokens come.
+class TakesFirst final : public Tokens {
+ public:
+  void begin() override {}
+  bool awaken() override {
+    if (most_ == 2) return false;
+    wait_too();
+    post();
+    return true;
+  }
+};
+
+/// The victim waits, after the survivor.
+class TakesSecond final : public Tokens {
+ public:
+  bool awaken() override {
+    if (most_ == 2) return false;
+    post();
+    return true;
+  }
 };
 
 class CountsDown final : public MemoryScene {
@@ -132,6 +164,8 @@ class CountsDown final : public MemoryScene {
     const bool is_down = shared_->down.try_wait();
     verdict.expect(is_down || !finished, "it returned, and nothing is counted");
     if (!is_down) or_throw(shared_->down.count_down());
+    // At its deadline it would find it down: whether it was woken shows now or never.
+    verdict.expect(!sleeps_on(), "who waited sleeps on, and nothing is left");
     join(verdict);
   }
 };
@@ -271,8 +305,9 @@ Result<void> make(Memory& memory) {
 std::vector<Operation> memory_operations() {
   constexpr bool robust = true;
   return {
-      operation<Tokens>("semaphore: post, another waits", victim<post>),
-      operation<Tokens>("semaphore: wait, another waits too", victim<wait>),
+      operation<Posts>("semaphore: post, another waits", victim<post>),
+      operation<TakesFirst>("semaphore: wait, another waits behind", victim<wait>),
+      operation<TakesSecond>("semaphore: wait, another waits before", victim<wait>),
       operation<CountsDown>("latch: count down, another waits", victim<count_down>),
       operation<Meets>("barrier: join, another waits", join_victim, robust),
       operation<Meets>("barrier: arrive last", arrive_victim),

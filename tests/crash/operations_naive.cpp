@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A push to a naive primitive: the survivor, another producer and the consumer at once, must still
-// get its own value through, and the one that was committed before.
+// get its own value through, and the one that was committed before. A wait for a naive semaphore: a
+// survivor that waits too must not sleep while there is a token.
 #include <new>
 #include <string>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 
 #include "crash/naive.hpp"
 #include "crash/operation.hpp"
+#include "crash/survivors.hpp"
 
 namespace bulkhead::crash {
 namespace {
@@ -67,6 +69,53 @@ template <class Queue> void push() {
   mark(Mark::end);
 }
 
+/// A survivor waits behind the victim, and one token comes.
+class NaiveWaits final : public Scene {
+ public:
+  NaiveWaits() {
+    static_cast<void>(::ftruncate(file_.native(), bytes));
+    semaphore_ = map<NaiveSemaphore>(file_);
+  }
+  ~NaiveWaits() override {
+    waiter_.join();
+    ::munmap(static_cast<void*>(semaphore_), bytes);
+  }
+
+  std::vector<FdView> inherited() override { return {file_}; }
+  bool awaken() override {
+    start();
+    semaphore_->post();
+    return true;
+  }
+
+  void after_death(bool, Verdict& verdict) override {
+    start();
+    if (semaphore_->tokens == 0 && !waiter_.ended()) semaphore_->post();
+    waiter_.await_sleep();
+    verdict.expect(waiter_.ended() || semaphore_->tokens == 0, "somebody sleeps beside a token");
+    semaphore_->post();  // which wakes it: it is the only one
+  }
+
+ private:
+  void start() {
+    if (std::exchange(started_, true)) return;
+    waiter_.start([this] { semaphore_->wait(); });
+  }
+
+  Fd file_ = Fd::adopt(static_cast<int>(::syscall(SYS_memfd_create, "naive", 1U)));
+  NaiveSemaphore* semaphore_ = nullptr;
+  bool started_ = false;
+  Waiter waiter_;
+};
+
+void wait_for_token() {
+  auto* const semaphore = map<NaiveSemaphore>(Fd::adopt(3));
+  if (semaphore == nullptr) return;
+  mark(Mark::begin);
+  semaphore->wait();
+  mark(Mark::end);
+}
+
 template <class Queue> Operation operation(std::string name) {
   return {.name = std::move(name),
           .stage = [] { return std::make_unique<NaiveScene<Queue>>(); },
@@ -78,7 +127,10 @@ template <class Queue> Operation operation(std::string name) {
 std::vector<Operation> naive_operations() {
   return {operation<NaiveRing>("naive: push to a ring of many producers"),
           operation<NaiveQueue>("naive: push to a queue behind a lock"),
-          operation<NaiveOwnedQueue>("naive: push to a queue behind a lock with an owner")};
+          operation<NaiveOwnedQueue>("naive: push to a queue behind a lock with an owner"),
+          {.name = "naive: wait for a semaphore that wakes one",
+           .stage = [] { return std::make_unique<NaiveWaits>(); },
+           .victim = wait_for_token}};
 }
 
 }  // namespace bulkhead::crash

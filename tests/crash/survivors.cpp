@@ -19,7 +19,7 @@ void judge_end(const Error& error, Farewell farewell, Verdict& verdict) {
   if (!died && !closed) verdict.violation("the survivor was told: " + error.sentence());
 }
 
-bool sleeps(pid_t thread) {
+bool is_asleep(pid_t thread) {
   std::ifstream file{"/proc/self/task/" + std::to_string(thread) + "/stat"};
   std::string line;
   std::getline(file, line);
@@ -63,15 +63,18 @@ void Waiter::start(std::function<void()> work) {
   thread_ = std::thread{[this, work = std::move(work)] {
     id_ = static_cast<pid_t>(::syscall(SYS_gettid));
     work();
+    ended_ = true;
   }};
   await_sleep();
 }
 
+bool Waiter::sleeps() const { return id_ != 0 && is_asleep(id_); }
+
 void Waiter::await_sleep() const {
   // Twice in a row: it may rest for a moment on its way.
-  for (int seen = 0; seen < 2;) {
+  for (int seen = 0; seen < 2 && !ended_;) {
     std::this_thread::yield();
-    seen = id_ != 0 && sleeps(id_) ? seen + 1 : 0;
+    seen = sleeps() ? seen + 1 : 0;
   }
 }
 

@@ -16,8 +16,10 @@
 
 namespace bulkhead::crash {
 
-/// Longer than anything takes: who needs it has hung.
-inline constexpr std::chrono::seconds patience{50};
+/// Longer than anything takes: who needs it has hung. explore() gives the survivors less of it once
+/// they have hung.
+inline constexpr std::chrono::seconds whole_patience{15};
+inline std::chrono::seconds patience = whole_patience;
 
 /// Messages as a survivor expects them: number k has the size that `size_of` says.
 struct Stream {
@@ -43,8 +45,11 @@ class Waiter {
   Waiter& operator=(const Waiter&) = delete;
 
   void start(std::function<void()> work);
-  /// Until it sleeps in the kernel.
+  /// Until it sleeps in the kernel, or has ended instead.
   void await_sleep() const;
+  /// It sleeps, and would not if anybody had woken it: who was woken is ready to run until it has run.
+  bool sleeps() const;
+  bool ended() const { return ended_; }
   void join() {
     if (thread_.joinable()) thread_.join();
   }
@@ -52,6 +57,7 @@ class Waiter {
  private:
   std::thread thread_;
   std::atomic<pid_t> id_{0};
+  std::atomic<bool> ended_{false};
 };
 
 }  // namespace bulkhead::crash

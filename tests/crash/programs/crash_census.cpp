@@ -59,21 +59,31 @@ const Operation& named(const std::vector<Operation>& all, const char* name) {
 /// Recovery that dies, after a death that it recovers from.
 void take_nested(const Wish& wish, std::vector<Outcome>& outcomes) {
   const auto all = real_operations();
-  constexpr std::array pairs{
-      std::pair{"file: send", "file: open for append"},
-      std::pair{"file: close of the writer", "file: open for append"},
-      std::pair{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
-      std::pair{"mutex: lock, change, unlock", "mutex: lock after a death, repair (recovery)"},
-      std::pair{"shared mutex: write", "shared mutex: write after a death, repair (recovery)"},
-      std::pair{"arena: allocate", "arena: allocate after a death (recovery)"},
-      // Three: one that is dead before, one in each state of its recovery, one in that of both.
-      std::pair{"arena: allocate after a death (recovery)",
-                "arena: allocate after a death (recovery)"},
+  constexpr const char* mutex = "mutex: lock after a death, repair (recovery)";
+  constexpr const char* shared_mutex = "shared mutex: write after a death, repair (recovery)";
+  constexpr const char* arena = "arena: allocate after a death (recovery)";
+  struct Nest {
+    const char* first;
+    const char* recovery;
+    std::size_t stride = 12;  // in the sample for every build
   };
-  const Thoroughness how{
-      .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : std::size_t{12}};
-  for (const auto& [first, recovery] : pairs) {
+  // Where both are the same there are three deaths: one before, one in each state of the recovery
+  // from it, one in that from both.
+  constexpr std::array nests{
+      Nest{"file: send", "file: open for append"},
+      Nest{"file: close of the writer", "file: open for append"},
+      Nest{"mmap: send of 5,000 bytes, aside", "mmap: open, the other is there"},
+      Nest{"mutex: lock, change, unlock", mutex, 1},
+      Nest{mutex, mutex, 1},
+      Nest{"shared mutex: write", shared_mutex, 3},
+      Nest{shared_mutex, shared_mutex, 3},
+      Nest{"arena: allocate", arena},
+      Nest{arena, arena},
+  };
+  for (const auto& [first, recovery, stride] : nests) {
     if (!wish.wants(named(all, first))) continue;
+    const Thoroughness how{
+        .deaths = 0, .every = false, .stride = wish.thorough() ? std::size_t{1} : stride};
     outcomes.push_back(explore_recovery(named(all, first), named(all, recovery), how));
     print_row(std::cout, outcomes.back());
     std::cout.flush();
