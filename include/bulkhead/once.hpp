@@ -52,7 +52,7 @@ class Once {
 
   template <class Work>
   [[gnu::noinline]] Result<void> call_first(Work&& work, Deadline deadline,
-                                            const std::source_location& where) {
+                                            std::source_location where) {
     auto held = lock_.lock(deadline, where);
     if (!held) return fail(std::move(held).error());
     held->repaired();  // the work begins anew

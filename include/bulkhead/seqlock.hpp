@@ -62,12 +62,25 @@ template <class T> class Seqlock {
     // ORDER(seqlock.begin): the copy that it points to is complete; pairs with
     // ORDER(seqlock.publish).
     const std::uint64_t sequence = sequence_.load(std::memory_order_acquire);
+    const Copy& from = copies_[sequence % 2];
+    const auto two = [&from](std::size_t i) {
+      const auto word = [&from](std::size_t at) {
+        // ORDER(seqlock.copy): who sees a word of a later value sees in the check below that it was
+        // replaced; pairs with ORDER(seqlock.fill). Plain loads on x86-64.
+        return from[at].load(std::memory_order_acquire);
+      };
+      return Two{word(i), i + 1 < words ? word(i + 1) : 0};
+    };
+    // Two at a time: a processor stalls where 16 bytes are read that were just stored by 8.
     auto* const bytes = reinterpret_cast<std::byte*>(&into);
-    for (std::size_t i = 0; i < words; ++i) {
-      // ORDER(seqlock.copy): who sees a word of a later value sees in the check below that it was
-      // replaced; pairs with ORDER(seqlock.fill). Plain loads on x86-64.
-      const std::uint64_t word = copies_[sequence % 2][i].load(std::memory_order_acquire);
-      std::memcpy(bytes + i * 8, &word, i + 1 < words ? 8 : last_word);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < sizeof(T) / 16; ++i) {
+      const Two pair = two(2 * i);
+      std::memcpy(bytes + i * 16, &pair, 16);
+    }
+    if constexpr (constexpr std::size_t rest = sizeof(T) % 16; rest != 0) {
+      const Two pair = two(sizeof(T) / 16 * 2);
+      std::memcpy(bytes + sizeof(T) - rest, &pair, rest);
     }
     // ORDER(seqlock.check): stays behind the loads above, which acquire; no partner of its own.
     return sequence_.load(std::memory_order_relaxed) == sequence;
@@ -98,6 +111,7 @@ template <class T> class Seqlock {
   static constexpr std::size_t words = (sizeof(T) + 7) / 8;
   static constexpr std::size_t last_word = sizeof(T) - (words - 1) * 8;
   using Copy = std::array<std::atomic<std::uint64_t>, words>;
+  using Two [[gnu::vector_size(16)]] = std::uint64_t;
 
   [[gnu::noinline]] static std::unexpected<Error> too_late(unsigned tries) {
     return fail(ErrorKind::timed_out, {.operation = "read",

@@ -217,6 +217,10 @@ void Barrier::Member::arrive() noexcept {
 }
 
 void Barrier::Member::finish() noexcept {
+  if (barrier_->members() == 1) {  // nobody else can have arrived: no call to wake them
+    barrier_->round_ = (round_ + 1) % rounds;
+    return;
+  }
   os::futex_set_and_wake_all(barrier_->round_, static_cast<int>((round_ + 1) % rounds));
   if (barrier_->narrow_ != 0) barrier_->tell_all();
 }

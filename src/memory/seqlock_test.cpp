@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Seqlock between processes: no reader sees half a value or waits for a dead or stopped writer.
+#include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <gtest/gtest.h>
+#include <memory>
 #include <random>
 #include <thread>
 
@@ -167,6 +170,40 @@ TEST(seqlock, no_bytes_crash_a_reader_or_keep_it) {
   }};
   auto waiting = waiting_for("reads of random bytes");
   EXPECT_EQ(victim.wait(), 0);
+}
+
+/// Long enough to be written over while it is read: a reader that did not look at the sequence again
+/// would hand out a torn one within some tens of reads.
+struct Page {
+  std::uint64_t numbers[4096] = {};
+};
+
+TEST(seqlock_threaded, a_copy_that_was_written_over_is_found_out) {
+  auto lock = or_throw(Shared<Seqlock<Page>>::create());
+  std::atomic<bool> enough{false};
+  std::thread writer{[&] {
+    auto page = std::make_unique<Page>();
+    for (std::uint64_t i = 1; !enough; ++i) {
+      std::ranges::fill(page->numbers, i);
+      or_throw(lock->write(*page));
+      if (i % 8 == 0) std::this_thread::yield();  // on one processor, and for a read that succeeds
+    }
+  }};
+  auto page = std::make_unique<Page>();
+  int found_out = 0;
+  bool whole = true;
+  auto waiting = waiting_for("reads that come in the way of writes, and reads that do not");
+  for (int read = 0; whole && (found_out < 5 || read < 5);) {
+    if (!lock->try_read(*page)) {
+      ++found_out;
+      continue;
+    }
+    ++read;
+    whole = std::ranges::count(page->numbers, page->numbers[0]) == std::ssize(page->numbers);
+  }
+  enough = true;
+  writer.join();
+  EXPECT_TRUE(whole);
 }
 
 TEST(seqlock_threaded, readers_and_writers_are_no_data_race) {
