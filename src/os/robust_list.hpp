@@ -46,14 +46,14 @@ class RobustThread {
   void end() const noexcept { pending() = 0; }
 
   /// Into the list and out of it; between begin() and end().
-  [[gnu::no_sanitize("thread")]] void add(RobustLinks& links) const noexcept {
+  __attribute__((no_sanitize("thread"))) void add(RobustLinks& links) const noexcept {
     const std::uint64_t first = head();
     links.next = first;
     links.previous = address_of_head();
     if (untagged(first) != address_of_head()) previous_of(first) = tagged(links) - is_inheriting;
     head() = tagged(links);
   }
-  [[gnu::no_sanitize("thread")]] void remove(RobustLinks& links) const noexcept {
+  __attribute__((no_sanitize("thread"))) void remove(RobustLinks& links) const noexcept {
     const std::uint64_t next = links.next;
     const std::uint64_t previous = links.previous;
     if (untagged(next) != address_of_head()) previous_of(next) = previous;
