@@ -141,23 +141,26 @@ def test_setup():
 
 
 def test_ctest_lines():
-    """scripts/ctest-lines behind a ctest of which two of three fail."""
+    """scripts/ctest-lines behind a ctest of which two of four fail."""
     with tempfile.TemporaryDirectory() as folder:
         top = pathlib.Path(folder)
         write(top, "CTestTestfile.cmake", """
             add_test(works echo nothing-to-see)
+            add_test(skips sh -c "echo no root; exit 77")
+            set_tests_properties(skips PROPERTIES SKIP_RETURN_CODE 77)
             add_test(breaks sh -c "echo why it broke; exit 1")
             add_test(crashes sh -c "echo how it crashed; kill -SEGV $$")""")
         done = subprocess.run(["bash", "-o", "pipefail", "-c",
                                f"ctest --output-on-failure | {SCRIPTS}/ctest-lines failed.txt"],
                               cwd=top, capture_output=True, text=True)
-        said, summary = done.stdout.split("% tests passed")
+        said, summary = done.stdout.split("The following tests FAILED:")
         for what in ("why it broke", "how it crashed"):
             expect(said.count(what) == 2, f"not told twice: {what}", done)
             expect(what in (top / "failed.txt").read_text(), f"not in the file: {what}", done)
         expect(done.returncode and "works ... " in said and "Start" not in said, "lines or status lost", done)
+        expect("no root" not in (top / "failed.txt").read_text(), "a skipped one is called failed", done)
         expect("nothing-to-see" not in said and "breaks (Failed)" in summary, "not ctest's words", done)
-    print("ctest-lines: what failed stands above the summary")
+    print("ctest-lines: what failed stands above the names of what failed")
 
 
 if sys.argv[1] == "setup":
