@@ -25,7 +25,9 @@ int make(const char* path, int count) {
     const double reading = 10 + i % 7;
     file.write(reinterpret_cast<const char*>(&reading), sizeof reading);
   }
-  return file.flush() ? 0 : 1;
+  if (file.flush()) return 0;
+  std::cerr << path << ": cannot be written\n";
+  return 1;
 }
 
 double mean(std::span<const double> readings) {
@@ -51,8 +53,8 @@ int warmer(const char* path, double by) {
 
 int main(int argc, char** argv) {
   const std::string_view verb = argc > 3 ? argv[1] : "";
-  if (verb == "make") return make(argv[2], std::atoi(argv[3]));
+  if (verb == "make" && std::atoi(argv[3]) > 0) return make(argv[2], std::atoi(argv[3]));
   if (verb == "warmer") return warmer(argv[2], std::atof(argv[3]));
-  std::cerr << "what_if make FILE COUNT | what_if warmer FILE BY\n";
+  std::cerr << "usage: what_if make FILE COUNT | what_if warmer FILE BY\n";
   return 2;
 }

@@ -52,7 +52,11 @@ Result<void> reserve(FdView file, std::size_t size, const std::string& object) {
   BULKHEAD_TRY(os::check_size_limit(size, object));
   const auto bytes = static_cast<off_t>(size);
   if (os::retry_eintr([&] { return ::fallocate(file.native(), 0, 0, bytes); }) == 0) return {};
-  if (errno == EOPNOTSUPP) errno = ::posix_fallocate(file.native(), 0, bytes);  // writes the blocks
+  if (errno == EOPNOTSUPP) {
+    do {
+      errno = ::posix_fallocate(file.native(), 0, bytes);  // writes the blocks
+    } while (errno == EINTR);
+  }
   if (errno == 0) return {};
   if (errno == EFBIG) {
     return fail(ErrorKind::exhausted, {.operation = "reserve " + words(size) + " for",

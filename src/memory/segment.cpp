@@ -62,9 +62,11 @@ Result<Found> find(const MemoryName& name) {
   return found;
 }
 
-/// It ends with its users.
+/// It ends with its users. A maker that died before it could tell which one it made has attached none.
 bool is_recorded(const MemoryName& name, const Found& found) {
-  return os::is_recorded({Named::segment, std::to_string(name.key), os::identity_of_id(found.id)});
+  const std::string key = std::to_string(name.key);
+  return os::is_recorded({Named::segment, key, os::identity_of_id(found.id)}) ||
+         (found.state.shm_lpid == 0 && os::is_recorded({Named::segment, key, {}}));
 }
 
 bool is_abandoned(const Found& found, bool (*is_unfinished)(const std::byte*, std::size_t)) {

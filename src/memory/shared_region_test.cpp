@@ -24,6 +24,7 @@
 #include <bulkhead/shared_region.hpp>
 
 #include "memory/mapping.hpp"
+#include "os/name_record.hpp"
 #include "support/census.hpp"
 #include "support/forked.hpp"
 
@@ -152,6 +153,20 @@ TEST(shared_region, of_dead_users_is_found_by_clean_and_that_of_the_living_is_no
     EXPECT_EQ(state_of(or_throw(remove_stale_names())), "removed");
     EXPECT_FALSE(exists());
   }
+}
+
+TEST(shared_region, of_system_v_whose_maker_died_before_it_could_tell_is_made_anew) {
+  const key_t key = own_key();
+  Forked{[key] {
+    auto record = or_throw(os::NameRecord::create("system_v_memory"));
+    or_throw(record.add(os::Named::segment, std::to_string(key)));
+    static_cast<void>(::shmget(key, page, IPC_CREAT | IPC_EXCL | 0600));
+    ::kill(::getpid(), SIGKILL);
+  }}.wait();
+  ASSERT_TRUE(has_segment(key));
+  or_throw(SharedRegion::open_or_create(system_v_memory(key), page));
+  EXPECT_FALSE(has_segment(key));
+  EXPECT_TRUE(remove_stale_names());
 }
 
 TEST(shared_region, of_system_v_outlives_its_opener_for_a_forked_child_and_is_found_after_it) {

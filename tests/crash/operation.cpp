@@ -10,7 +10,7 @@ namespace bulkhead::crash {
 std::vector<Operation> real_operations() {
   std::vector<Operation> all;
   for (auto* const make : {shm_operations, meeting_operations, file_operations, mmap_operations,
-                           lock_operations, memory_operations, arena_operations})
+                           lock_operations, memory_operations, arena_operations, region_operations})
     std::ranges::move(make(), std::back_inserter(all));
   return all;
 }

@@ -122,6 +122,7 @@ std::vector<Operation> mmap_operations();
 std::vector<Operation> lock_operations();
 std::vector<Operation> memory_operations();
 std::vector<Operation> arena_operations();
+std::vector<Operation> region_operations();
 /// Primitives that are known not to survive: the harness must say so. Not part of the census.
 std::vector<Operation> naive_operations();
 
