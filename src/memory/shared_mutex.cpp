@@ -40,10 +40,18 @@ diagnosing::Lock seen_as(const detail::LockName& name, const detail::RobustLock&
 
 namespace {
 
-/// Where a thread begins to look for a slot: each at another, as far as can be told.
+/// Where a thread begins to look for a slot: the one that it had last. At first each has another as
+/// far as can be told; a forked child has its parent's, until the one comes in the other's way.
+constexpr std::uint32_t nowhere = UINT32_MAX;
+[[gnu::tls_model("initial-exec")]] constinit thread_local std::uint32_t last_slot = nowhere;
+
 std::uint32_t home_slot() noexcept {
-  const auto at = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(at) * 0x9e3779b97f4a7c15U >> 59);
+  if (last_slot == nowhere) [[unlikely]] {
+    const auto at = reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+    last_slot =
+        static_cast<std::uint32_t>(static_cast<std::uint64_t>(at) * 0x9e3779b97f4a7c15U >> 59);
+  }
+  return last_slot;
 }
 
 }  // namespace
@@ -145,7 +153,9 @@ SharedMutex::Outcome SharedMutex::take_slot(const Patience& patience) noexcept {
     const Outcome taken{.attempt = memory::try_lock(lock), .lock = &lock, .slot = slot};
     const bool elsewhere =
         taken.attempt.outcome == LockOutcome::busy || taken.attempt.outcome == LockOutcome::own;
-    if (!elsewhere) return taken;
+    if (elsewhere) continue;
+    last_slot = slot;
+    return taken;
   }
   detail::RobustLock& lock = slots_[home].lock;
   return {.attempt = patience.take(lock), .lock = &lock, .slot = home};
