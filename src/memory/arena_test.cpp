@@ -20,6 +20,7 @@
 #include "memory/heap.hpp"
 #include "support/census.hpp"
 #include "support/forked.hpp"
+#include "support/soak.hpp"
 
 namespace bulkhead {
 namespace {
@@ -293,7 +294,7 @@ TEST(arena, corrupted_by_a_vandal_touches_nothing_outside_and_ends_every_search)
   const auto behind_lock = reinterpret_cast<std::byte*>(&head) + sizeof(Mutex);
   const std::size_t bookkeeping = static_cast<std::size_t>(at + page - behind_lock);
   std::mt19937_64 random{3};
-  for (int round = 0; round < 20000; ++round) {
+  for (int round = 0; round < test::soaked(20000); ++round) {
     for (std::size_t i = 0; i + 8 <= bookkeeping; i += 8) {
       const std::uint64_t word = round % 3 == 0 ? random() : random() & random() & random();
       if (round % 2 == 0 || random() % 16 == 0) std::memcpy(behind_lock + i, &word, 8);

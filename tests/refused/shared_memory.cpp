@@ -56,6 +56,11 @@ auto polymorphic() { return Shared<Shape>::create(); }
 auto owner() { return Shared<std::string>::create(); }
 // refused: Bulkhead: a span or string_view points to bytes of one process
 auto view() { return Shared<std::span<int>>::create(); }
+struct alignas(8192) Aligned {
+  int value;
+};
+// refused: Bulkhead: memory is mapped at multiples of 4096 bytes only
+auto aligned() { return Shared<Aligned>::create(); }
 class Opaque {
  public:
   Opaque();
