@@ -103,12 +103,19 @@ TEST_F(diagnosing_faults, no_descriptor_to_read_boards_is_an_error_and_locks_wor
 
 constexpr int not_allowed = 77;
 
+bool write_to(const char* path, const std::string& text) {
+  return static_cast<bool>(std::ofstream{path} << text << std::flush);
+}
+std::string itself(unsigned id) { return std::to_string(id) + " " + std::to_string(id) + " 1"; }
+
 /// A runtime directory of its own for this process, with room for 64 KiB.
 bool have_a_small_runtime_directory() {
-  const auto itself = std::to_string(::geteuid()) + " " + std::to_string(::geteuid()) + " 1";
+  const std::string user = itself(::geteuid());
+  const std::string group = itself(::getegid());
   bool alone = ::unshare(CLONE_NEWNS) == 0;
   if (!alone && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) {
-    alone = static_cast<bool>(std::ofstream{"/proc/self/uid_map"} << itself << std::flush);
+    alone = write_to("/proc/self/uid_map", user) && write_to("/proc/self/setgroups", "deny") &&
+            write_to("/proc/self/gid_map", group);
   }
   return alone && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
          ::mount("tmpfs", ::getenv("XDG_RUNTIME_DIR"), "tmpfs", 0, "size=64k,mode=0700") == 0;
