@@ -63,13 +63,11 @@ class Forked {
   }
 
   /// Not reaped yet.
-  bool has_ended() const { return state(pid_) == 'Z'; }
+  bool has_ended() const { return state() == 'Z'; }
 
   /// Until it sleeps in a system call that waits on a word, or has ended.
-  void until_asleep() const { until_asleep(pid_); }
-  /// The same of a process of which only the number is known: a sibling.
-  static void until_asleep(pid_t process) {
-    while (!is_asleep(process)) std::this_thread::yield();
+  void until_asleep() const {
+    while (!is_asleep()) std::this_thread::yield();
   }
 
  private:
@@ -83,23 +81,23 @@ class Forked {
     const int limit = given != nullptr ? std::atoi(given) : 0;
     return limit > 300 ? static_cast<unsigned>(limit) : 300;
   }
-  static bool is_asleep(pid_t process) {
-    const char now = state(process);
+  bool is_asleep() const {
+    const char now = state();
     if (now == 'Z') return true;
-    const std::string call = read(process, "syscall");
+    const std::string call = read("syscall");
     const auto is = [&call](long number) { return call.starts_with(std::to_string(number) + " "); };
-    // Empty: of a process that is not ours to look at so closely (Yama).
+    // Empty: where nobody may look so closely.
     return now == 'S' &&
            (call.empty() || is(SYS_futex) || is(SYS_futex_waitv) || is(SYS_semtimedop));
   }
-  static char state(pid_t process) {
-    const std::string stat = read(process, "stat");
+  char state() const {
+    const std::string stat = read("stat");
     const auto after = stat.rfind(')');
     return after == std::string::npos ? 'Z' : stat[after + 2];
   }
-  static std::string read(pid_t process, const char* what) {
+  std::string read(const char* what) const {
     char path[64];
-    std::snprintf(path, sizeof path, "/proc/%d/%s", process, what);
+    std::snprintf(path, sizeof path, "/proc/%d/%s", pid_, what);
     const int file = ::open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return {};
     char text[512];
