@@ -56,9 +56,16 @@ class Failure : public std::runtime_error {
   Error error_;
 };
 
+namespace detail {
+/// Apart, so that or_throw() costs a look at the result, wherever it stands.
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_failure(Error error) {
+  throw Failure{std::move(error)};
+}
+}  // namespace detail
+
 /// The value, or a Failure thrown.
 template <class R> auto or_throw(R&& result) {
-  if (!result) throw Failure{std::forward<R>(result).error()};
+  if (!result) detail::throw_failure(std::forward<R>(result).error());
   if constexpr (!std::is_void_v<typename std::remove_cvref_t<R>::value_type>) {
     return *std::forward<R>(result);
   }
