@@ -19,8 +19,9 @@
 // killed leaves its board, which nobody believes from then on, and which the next board made or
 // `bulkhead clean` removes. Where a board cannot be had or written (no room, no descriptor), locks
 // work as without. Its process maps it: a program of this user that cuts it ends that process with
-// SIGBUS, unless guard_mappings() was called before. TRUST: boards are files of this user in a folder of this user's alone;
-// what is in them never makes a reader crash or hang, but is believed: equal trust, as the locks are.
+// SIGBUS, unless guard_mappings() was called before.
+// TRUST: boards are files of this user in a folder of this user's alone; what is in them never makes
+// a reader crash or hang, but is believed: equal trust, as the locks are.
 #pragma once
 
 #include <chrono>

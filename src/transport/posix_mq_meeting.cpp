@@ -230,8 +230,8 @@ class QueueAcceptor final : public Acceptor {
   }
 
  private:
-  /// The first that has made its queues; null when there is none. Those of whom that may still
-  /// become true are left for the next time.
+  /// The first that has made its queues; null when there is none. Who is still making them is left
+  /// for the next time.
   Result<std::unique_ptr<Link>> welcome_one() {
     for (auto one = asked_.begin(); one != asked_.end();) {
       const bool was_there = is_number_held(meeting_, number_of(*one));

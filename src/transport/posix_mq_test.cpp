@@ -179,6 +179,28 @@ TEST(posix_mq, calls_a_peer_that_breaks_the_protocol_corrupt) {
   EXPECT_FALSE(exists(names.to_listener));
 }
 
+TEST(posix_mq, takes_nobody_in_whose_queues_are_not_finished_and_leaves_them_until_they_are) {
+  const std::string name = queue_name("slow");
+  auto listener = or_throw(bulkhead::listen("mq://" + name));
+  const Fd raw = Fd::adopt(::mq_open(name.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  Request request;
+  request.queues = posix_mq::client_sends;
+  request.random[0] = 55;
+  const Names names{request};
+  std::uint64_t number = 0;
+  std::memcpy(&number, request.random.data(), sizeof number);
+  posix_mq::hold_number(raw, number);
+  ASSERT_TRUE(put_raw(raw, &request, sizeof request));
+  const Fd out = make_raw(names.to_listener, 256, 5);
+  EXPECT_EQ(listener.try_accept().error().kind(), ErrorKind::empty);
+  EXPECT_TRUE(exists(names.to_listener));
+  posix_mq::hold_side(out, posix_mq::Side::sender);
+  posix_mq::set_mark(out, posix_mq::Mark::made);
+  posix_mq::set_mark(raw, posix_mq::Mark{});
+  EXPECT_TRUE(listener.accept(20s));
+  EXPECT_FALSE(exists(names.to_listener));
+}
+
 TEST(posix_mq, replaces_what_a_dead_listener_left_with_the_names_in_it) {
   const std::string name = queue_name("stale");
   Request request;
